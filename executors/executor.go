@@ -1,0 +1,38 @@
+// Package executors carries plans out. An Executor is one far side (Docker, a node agent, PowerDNS, HAProxy); Run takes a
+// plan through them stage by stage, records what it starts and what has finished, and lets a failure stop only what
+// needs the failed change.
+//
+// Executors do and decide nothing. They don't log, and they don't know each other.
+package executors
+
+import (
+	"context"
+
+	"hostctl/planner"
+	"hostctl/schema"
+)
+
+// Executor applies changes to one target. It must succeed where a change is already done, wholly or in part, and must
+// start nothing once ctx is done. The slice it returns has one element for each change, nil for success; a far side that
+// refuses a batch as a whole returns the same error for all of them (see Refused), and Run finds the guilty ones.
+type Executor interface {
+	Apply(ctx context.Context, cs []planner.Change) []error
+}
+
+// Observer is the second ability some executors have: to say what really is there, read from the running configuration
+// and not from notes of what was once applied. Objects have no owner and no needs. Secrets aren't in them.
+type Observer interface {
+	Observe(ctx context.Context) ([]planner.Object, error)
+}
+
+// Blobs gives the bytes of the files that a plan puts in place.
+type Blobs interface {
+	Read(blob schema.BlobID) ([]byte, error)
+}
+
+// Recorder keeps the journal of a run. Each call is one transaction. Started must have returned before anything is
+// touched; after a Started that fails nothing of cs is touched.
+type Recorder interface {
+	Started(ctx context.Context, cs []planner.Change) error
+	Finished(ctx context.Context, cs []planner.Change, errs []error) error
+}

@@ -1,0 +1,102 @@
+package planner
+
+import "hostctl/schema"
+
+// Live is what the inventory knows when a plan is made.
+type Live struct {
+	Instance    string // id of the inventory; "" for an empty one that was never used
+	Version     string // of the inventory; a plan is made against one
+	Commit      string // last applied; "" for none
+	State       State
+	Dirty       map[Ref]Reason    // touched again by the next plan
+	Down        map[string]string // nodes that can't be reached, with the reason; they leave rotation
+	Images      map[string]string // image tag -> image id, resolved before planning
+	Allocations []Allocation      // all there ever were; sorted by scope, key
+	Targets     []Target          // of the last plan that was applied: where objects that are to go can be found
+}
+
+// Reason says why an object is dirty.
+type Reason struct {
+	Text    string
+	Pending Object // what a change that didn't finish was to make; nil for a delete or for drift
+	Gone    bool   // it was seen not to be there: it must be created
+}
+
+// Allocation is a decision that must not be made twice: a uid, an address, a port, the host of a node. It is unique by
+// (Scope, Value), and by (Scope, Key).
+type Allocation struct {
+	Scope string `json:"scope"` // "uid", "address/<cluster>", "port/<host>/<tcp|udp>", "host" (key: node, value "<host>#<node>")
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// Target is where changes go: a Docker host, a node's agent, or any one node of several that share what is changed.
+// Exactly one of Docker, Address and AnyOf is set.
+type Target struct {
+	Name    string         `json:"name"`
+	Docker  *schema.Docker `json:"docker,omitempty"`
+	Address string         `json:"address,omitempty"` // host:port of a node's agent
+	AnyOf   []string       `json:"anyOf,omitempty"`   // names of nodes
+}
+
+// Action is what a change does to an object.
+type Action string
+
+// The actions, with the signs of a plan's text: + ~ ± -.
+const (
+	Create  Action = "create"
+	Update  Action = "update"
+	Replace Action = "replace"
+	Delete  Action = "delete"
+)
+
+// Change is one object going from old to new.
+type Change struct {
+	ID     int
+	Stage  int // changes of a stage start when every change of the stages before has ended, well or not
+	Action Action
+	Old    Object // nil when it is created
+	New    Object // nil when it is deleted
+	Expect Hash   // content it starts from; of a second change of one object, the first one's New
+	After  []int  // changes of this plan that must have succeeded; sorted, all smaller than ID
+	Why    string // what caused it, in a few words
+}
+
+// Ref names the object that the change is about.
+func (c Change) Ref() Ref {
+	if c.New != nil {
+		return c.New.Ref()
+	}
+	return c.Old.Ref()
+}
+
+// Owner returns the owner of the object that the change is about.
+func (c Change) Owner() Owner {
+	if c.New != nil {
+		return c.New.Owner()
+	}
+	return c.Old.Owner()
+}
+
+// Plan is changes in an order in which they can be carried out: within a stage no change needs another.
+type Plan struct {
+	Format      int    // PlanFormat
+	Instance    string // the inventory it was made against
+	Commit      string // what it makes true
+	Base        string // Live.Version it was made against
+	Changes     []Change
+	Allocations []Allocation // new ones, reserved when the run starts
+	Targets     []Target     // everywhere that changes go, and every node; sorted by name
+	Notes       []string     // for people: what was decided that may surprise
+}
+
+// PlanFormat is the version of a saved plan.
+const PlanFormat = 1
+
+// Empty reports whether there is nothing to do.
+func (p Plan) Empty() bool { return len(p.Changes) == 0 }
+
+// Policy is what the program that plans adds to the manifest.
+type Policy struct {
+	AgentBinary string // SHA-256 of the node-agent program, hex; "" plans no agents: such a plan is for reading only
+}
