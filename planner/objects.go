@@ -163,8 +163,7 @@ type RRset struct {
 	FQDN   string   `json:"fqdn"`
 	Type   string   `json:"type"`
 	TTL    int      `json:"ttl"`
-	Values []string `json:"values"`         // canonical presentation form, sorted
-	Auto   bool     `json:"auto,omitempty"` // derived from an FQDN resource
+	Values []string `json:"values"` // canonical presentation form, sorted
 }
 
 // Ref implements Object.
