@@ -1,0 +1,63 @@
+package haproxy
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"hostctl/executors"
+	"hostctl/planner"
+)
+
+// Observe implements executors.Observer: what the running process has, sorted. What is in the files and not in the
+// process, or the other way round, is drift that it shows.
+func (e *Executor) Observe(ctx context.Context) ([]planner.Object, error) {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	reply, err := e.socket.ask(ctx, "show", "stat", "-1", "2", "-1")
+	if err != nil {
+		return nil, err
+	}
+	balances, err := parseBalances(reply)
+	if err != nil {
+		return nil, executors.Errorf(executors.Unknown, "haproxy: show stat: %w", err)
+	}
+	servers, err := e.runningServers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := e.runningMap(ctx)
+	if err != nil {
+		return nil, err
+	}
+	delete(balances, unknown)
+	return e.objects(balances, servers, entries), nil
+}
+
+func (e *Executor) objects(balances map[string]string, servers map[string]server, entries []entry) []planner.Object {
+	meta := func(name string) planner.Meta { return planner.Meta{Target: e.o.Target, Name: name} }
+	var out []planner.Object
+	for _, name := range slices.Sorted(maps.Keys(balances)) {
+		out = append(out, planner.Backend{Meta: meta(name), Balance: balanceOf(balances[name])})
+	}
+	for _, name := range slices.Sorted(maps.Keys(servers)) {
+		backend, node, _ := strings.Cut(name, "/")
+		s := servers[name]
+		out = append(out, planner.Server{Meta: meta(name), Backend: backend, Node: node, Address: s.address, State: s.state})
+	}
+	routes, _ := tableOf(entries)
+	delete(routes, instanceKey)
+	for _, host := range slices.Sorted(maps.Keys(routes)) {
+		out = append(out, planner.Route{Meta: meta(host), Backend: routes[host]})
+	}
+	return out
+}
+
+// balanceOf is HAProxy's word for an algorithm in ours.
+func balanceOf(algo string) string {
+	if algo == "hash" {
+		return balanceHost
+	}
+	return algo
+}
