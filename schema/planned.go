@@ -1,0 +1,68 @@
+package schema
+
+import (
+	"fmt"
+	"strings"
+)
+
+// plannedKinds are kinds of later versions.
+var plannedKinds = map[string]bool{
+	"Certificate": true, "Database": true, "DatabaseUser": true, "ValkeyInstance": true, "ValkeyUser": true,
+	"EmailDomain": true, "EmailAccount": true, "EmailAlias": true, "EmailForward": true, "EmailAutoreply": true, "CronJob": true,
+}
+
+// plannedMeta are keys of metadata that later versions serve.
+var plannedMeta = map[string]bool{
+	"metadata.formerName": true, "metadata.deletionPolicy": true, "metadata.adopt": true,
+	"metadata.suspended": true, "metadata.suspendReason": true,
+}
+
+// plannedFields are keys of a kind that later versions serve.
+var plannedFields = map[Kind]map[string]bool{
+	KindPlatform: {"spec.acme": true, "spec.guardrails": true, "spec.driftPolicy": true},
+	KindCluster: {
+		"spec.infrastructure.haproxy.external": true, "spec.infrastructure.powerdns.external": true, "spec.infrastructure.serviceDB.external": true,
+	},
+	KindNodeProfile: {"spec.volumes": true, "spec.update": true},
+	KindTenant:      {"spec.shell": true, "spec.sshKeys": true, "spec.shards.database": true, "spec.shards.valkey": true},
+	KindWebroot:     {"spec.command": true, "spec.httpAuth": true},
+	KindFQDN:        {"spec.www": true, "spec.tls": true},
+	KindZone:        {"spec.dnssec": true},
+}
+
+// refusedFields are keys that no version will serve.
+var refusedFields = map[Kind]map[string]string{
+	KindNodeProfile: {
+		"spec.privileged": "privileged containers are never made; name the capabilities that the node needs",
+		"spec.hostPath":   "folders of the host are never mounted into a node",
+		"spec.mounts":     "folders of the host are never mounted into a node",
+	},
+}
+
+// plannedField says why a key that isn't in the schema isn't, or "".
+func plannedField(kind Kind, field string) string {
+	if text := refusedFields[kind][field]; text != "" {
+		return text
+	}
+	inFQDN := kind == KindWebroot && strings.HasPrefix(field, "spec.fqdns[") && (strings.HasSuffix(field, ".www") || strings.HasSuffix(field, ".tls"))
+	if plannedMeta[field] || plannedFields[kind][field] || inFQDN {
+		return "isn't supported by this version of hostctl; take it out"
+	}
+	return ""
+}
+
+// plannedValue says why a value that isn't in the schema isn't, or "".
+func plannedValue(kind Kind, path, value string) string {
+	role := path == "spec.role" || kind == KindHost && strings.HasPrefix(path, "spec.roles")
+	switch Role(value) {
+	case RoleDatabase, RoleValkey, RoleEmail:
+		if role {
+			return fmt.Sprintf("nodes of role %s aren't supported by this version of hostctl", value)
+		}
+	case RoleLB, RoleDNS, RoleServiceDB:
+		if role && kind == KindShard {
+			return fmt.Sprintf("nodes of role %s are made by Cluster.spec.infrastructure, not by a Shard", value)
+		}
+	}
+	return ""
+}
