@@ -1,0 +1,303 @@
+package powerdns
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"hostctl/executors"
+	"hostctl/planner"
+)
+
+// Options say where a PowerDNS is. The zero value is right inside a node of role dns, but for Target and Instance.
+type Options struct {
+	Target   string // what is observed is on this target: the cluster's DNS
+	Instance string // id of the inventory; zones carry it as their account. At most 40 characters
+
+	URL     string       // of the API; default http://127.0.0.1:8081
+	KeyFile string       // holds the API's key; default /etc/powerdns/api-key
+	HTTP    *http.Client // default: one without proxy that waits a minute
+	Zones   int          // worked on at a time; default 4
+}
+
+func (o Options) withDefaults() Options {
+	o.URL = cmp.Or(o.URL, "http://127.0.0.1:8081")
+	o.KeyFile = cmp.Or(o.KeyFile, "/etc/powerdns/api-key")
+	o.Zones = cmp.Or(o.Zones, 4)
+	if o.HTTP == nil {
+		o.HTTP = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: o.Zones}, Timeout: time.Minute}
+	}
+	return o
+}
+
+// Executor applies zones and RRsets.
+type Executor struct {
+	o    Options
+	lock sync.Mutex // one batch at a time: two PATCHes of a zone at once make RRsets twice
+}
+
+var (
+	_ executors.Executor = (*Executor)(nil)
+	_ executors.Observer = (*Executor)(nil)
+)
+
+// New returns the executor of a PowerDNS. It touches nothing.
+func New(o Options) *Executor { return &Executor{o: o.withDefaults()} }
+
+// Apply implements executors.Executor. Changes of different zones don't affect each other; those of one zone are one
+// transaction, and are refused together.
+func (e *Executor) Apply(ctx context.Context, cs []planner.Change) []error {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	errs := make([]error, len(cs))
+	byZone := map[string][]int{}
+	for i, c := range cs {
+		z, err := check(c)
+		if errs[i] = err; err == nil {
+			byZone[z] = append(byZone[z], i)
+		}
+	}
+	names := slices.Sorted(maps.Keys(byZone))
+	e.each(len(names), func(n int) {
+		places := byZone[names[n]]
+		for k, err := range e.applyZone(ctx, names[n], pick(cs, places)) {
+			errs[places[k]] = err
+		}
+	})
+	return errs
+}
+
+// each calls do with 0 to n-1, a few at a time.
+func (e *Executor) each(n int, do func(int)) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, e.o.Zones)
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			do(i)
+		})
+	}
+	wg.Wait()
+}
+
+func pick(cs []planner.Change, places []int) []planner.Change {
+	out := make([]planner.Change, len(places))
+	for k, i := range places {
+		out[k] = cs[i]
+	}
+	return out
+}
+
+// check returns the zone of a change, or why it can't be carried out.
+func check(c planner.Change) (zone string, err error) {
+	o := c.New
+	if o == nil {
+		o = c.Old
+	}
+	switch o := o.(type) {
+	case planner.Zone:
+		if c.New == nil {
+			return o.Name, checkDomain(o.Name)
+		}
+		return o.Name, checkZone(o)
+	case planner.RRset:
+		if c.New == nil {
+			return o.Zone, checkRRsetName(o)
+		}
+		return o.Zone, checkRRset(o)
+	}
+	return "", executors.Errorf(executors.Refused, "%s: DNS has zones and RRsets only", c.Ref())
+}
+
+// applyZone applies the changes of one zone.
+func (e *Executor) applyZone(ctx context.Context, name string, cs []planner.Change) []error {
+	if ctx.Err() != nil {
+		return executors.All(len(cs), executors.Errorf(executors.Canceled, "%w", ctx.Err()))
+	}
+	c, err := e.newClient()
+	if err != nil {
+		return executors.All(len(cs), err)
+	}
+	w := work{client: c, instance: e.o.Instance, name: name}
+	for _, c := range cs {
+		w.add(c)
+	}
+	err = w.do(ctx)
+	switch {
+	case err == nil:
+		return make([]error, len(cs))
+	case executors.KindOf(err) == executors.Refused:
+		return executors.RefuseBatch(len(cs), err)
+	}
+	return executors.All(len(cs), err)
+}
+
+// work is what is to be done to one zone.
+type work struct {
+	client   *client
+	instance string
+	name     string // without trailing dot
+
+	make    *planner.Zone // to be made or changed; nil leaves it
+	gone    bool          // to be removed
+	replace []planner.RRset
+	delete  []planner.RRset
+}
+
+func (w *work) add(c planner.Change) {
+	switch o := c.New.(type) {
+	case planner.Zone:
+		w.make = &o
+	case planner.RRset:
+		w.replace = append(w.replace, o)
+	}
+	if c.New != nil {
+		return
+	}
+	switch o := c.Old.(type) {
+	case planner.Zone:
+		w.gone = true
+	case planner.RRset:
+		w.delete = append(w.delete, o)
+	}
+}
+
+// do makes the zone where it is missing, changes its RRsets in one transaction, and removes it where that is asked for.
+func (w *work) do(ctx context.Context) error {
+	have, err := w.client.zone(ctx, absolute(w.name), w.look())
+	if errors.Is(err, errNotFound) {
+		if have, err = w.create(ctx); err != nil || have.Name == "" {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if have.Account != w.instance {
+		return executors.Errorf(executors.Conflict, "zone %s belongs to the inventory %q, not to %q", w.name, have.Account, w.instance)
+	}
+	if w.make != nil {
+		if err := w.settle(ctx, have); err != nil {
+			return err
+		}
+	}
+	edits := w.edits(have)
+	if len(edits) > 0 && !w.gone {
+		if err := w.client.patch(ctx, have.Name, edits); err != nil {
+			return err
+		}
+	}
+	if w.gone {
+		return w.remove(ctx, have)
+	}
+	return nil
+}
+
+// few is up to how many RRsets are looked at one by one rather than with their whole zone.
+const few = 3
+
+// look returns the RRsets to look at; none means the whole zone.
+func (w *work) look() []key {
+	if w.make != nil || w.gone || len(w.replace)+len(w.delete) > few {
+		return nil
+	}
+	var keys []key
+	for _, o := range slices.Concat(w.delete, w.replace) {
+		keys = append(keys, key{absolute(o.FQDN), o.Type})
+	}
+	return keys
+}
+
+// create makes a zone that is missing. Without one to make, that is all that a removal wants; have.Name is "" then.
+func (w *work) create(ctx context.Context) (have zone, err error) {
+	if w.make == nil {
+		if len(w.replace) > 0 {
+			return zone{}, executors.Errorf(executors.Conflict, "zone %s isn't there", w.name)
+		}
+		return zone{}, nil
+	}
+	z := settings(w.instance)
+	z.Name, z.RRsets = absolute(w.name), apex(*w.make, "0")
+	if err := w.client.create(ctx, z); err != nil && !errors.Is(err, errExists) {
+		return zone{}, err
+	}
+	return w.client.zone(ctx, z.Name, nil)
+}
+
+// settings are those of every zone: nothing is transferred, and the API keeps names in order and the serial going.
+func settings(instance string) zone {
+	yes := true
+	return zone{Kind: "Native", Account: instance, APIRectify: &yes, SOAEditAPI: "DEFAULT"}
+}
+
+// settle sets the zone's own settings where they differ.
+func (w *work) settle(ctx context.Context, have zone) error {
+	want := settings(w.instance)
+	if have.Kind == want.Kind && have.APIRectify != nil && *have.APIRectify && have.SOAEditAPI == want.SOAEditAPI {
+		return nil
+	}
+	return w.client.set(ctx, have.Name, want)
+}
+
+// edits returns the changes of RRsets that differ, removals first.
+func (w *work) edits(have zone) []rrset {
+	there := make(map[key]rrset, len(have.RRsets))
+	for _, r := range have.RRsets {
+		there[r.key()] = r
+	}
+	var out []rrset
+	for _, o := range w.delete {
+		k := key{absolute(o.FQDN), o.Type}
+		if _, ok := there[k]; ok {
+			out = append(out, rrset{Name: k.name, Type: k.typ, ChangeType: "DELETE", Records: []record{}})
+		}
+	}
+	var want []rrset
+	if w.make != nil {
+		serial := "0"
+		if s, ok := parseSOA(strings.Join(there[key{have.Name, "SOA"}].values(), " ")); ok {
+			serial = s.serial
+		}
+		want = apex(*w.make, serial)
+	}
+	for _, o := range w.replace {
+		want = append(want, replace(o))
+	}
+	for _, r := range want {
+		if !same(there[r.key()], r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// remove removes the zone, unless it holds what nobody declared.
+func (w *work) remove(ctx context.Context, have zone) error {
+	const most = 5
+	ours := map[key]bool{{have.Name, "SOA"}: true, {have.Name, "NS"}: true}
+	for _, o := range w.delete {
+		ours[key{absolute(o.FQDN), o.Type}] = true
+	}
+	var others []string
+	for _, r := range have.RRsets {
+		if !ours[r.key()] {
+			others = append(others, relative(r.Name)+" "+r.Type)
+		}
+	}
+	if len(others) > 0 {
+		n := len(others)
+		slices.Sort(others)
+		return executors.Errorf(executors.Conflict, "zone %s holds %d RRsets that nobody declared, so it stays: %s", w.name, n, strings.Join(others[:min(n, most)], ", "))
+	}
+	if err := w.client.remove(ctx, have.Name); err != nil && !errors.Is(err, errNotFound) {
+		return err
+	}
+	return nil
+}
