@@ -1,0 +1,22 @@
+// Package migrations holds the SQL that makes and changes the tables of the inventory, numbered, in goose's format. The
+// two dialects keep the same tables; what differs is types.
+package migrations
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed sqlite/*.sql
+var files embed.FS
+
+// SQLite returns the migrations of the embedded inventory.
+func SQLite() fs.FS { return dialect("sqlite") }
+
+func dialect(name string) fs.FS {
+	sub, err := fs.Sub(files, name)
+	if err != nil {
+		panic("migrations: " + err.Error()) // the name is a constant
+	}
+	return sub
+}

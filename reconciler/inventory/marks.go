@@ -1,0 +1,195 @@
+package inventory
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+
+	"hostctl/planner"
+)
+
+// Gone implements reconciler.Inventory.
+func (s *Store) Gone(ctx context.Context, refs []planner.Ref, why string) (int, error) {
+	marked := 0
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		version, err := nextVersion(ctx, tx)
+		if err != nil {
+			return err
+		}
+		n, err := markAll(ctx, tx, sqlMarkGone, refs, why, version)
+		if err != nil {
+			return err
+		}
+		marked = n
+		for _, r := range refs {
+			if r.Kind != planner.KindContainer {
+				continue
+			}
+			n, err := markInside(ctx, tx, r.Name, version, why)
+			if err != nil {
+				return err
+			}
+			marked += n
+		}
+		return bumpIf(ctx, tx, marked > 0)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("mark objects as gone: %w", err)
+	}
+	return marked, nil
+}
+
+// An object that has no content yet is not there anyhow. One that a run is changing right now is marked like any other:
+// when its change finishes well, it is there again.
+const sqlMarkGone = `
+	UPDATE objects SET gone = 1, dirty = ?, version = ?
+	WHERE ref IN (SELECT value FROM json_each(?)) AND gone = 0 AND content <> ''`
+
+// Drifted implements reconciler.Inventory. What is dirty for another reason keeps that.
+func (s *Store) Drifted(ctx context.Context, refs []planner.Ref, why string) (int, error) {
+	marked := 0
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		version, err := nextVersion(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if marked, err = markAll(ctx, tx, sqlMarkDrifted, refs, why, version); err != nil {
+			return err
+		}
+		return bumpIf(ctx, tx, marked > 0)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("mark objects as drifted: %w", err)
+	}
+	return marked, nil
+}
+
+const sqlMarkDrifted = `
+	UPDATE objects SET dirty = ?, version = ?
+	WHERE ref IN (SELECT value FROM json_each(?)) AND dirty = ''`
+
+func markAll(ctx context.Context, tx *sql.Tx, query string, refs []planner.Ref, why string, version int64) (int, error) {
+	if why == "" {
+		why = "seen to differ" // '' would mean clean
+	}
+	res, err := tx.ExecContext(ctx, query, why, version, jsonList(refs))
+	if err != nil {
+		return 0, err
+	}
+	n, err := res.RowsAffected()
+	return int(n), err
+}
+
+// insideKinds are the kinds of objects whose target is a node and that live in the filesystem or the processes of its
+// container: when that is lost, so are they.
+var insideKinds = []planner.Kind{
+	planner.KindUser, planner.KindRuntime, planner.KindVhost, planner.KindBackend, planner.KindServer, planner.KindRoute,
+}
+
+// emptiesContainer reports whether nothing in a container's filesystem outlives a change.
+func emptiesContainer(c planner.Change) bool {
+	return c.Ref().Kind == planner.KindContainer && c.Action != planner.Update
+}
+
+// markInside marks what is in the container of a node as gone and returns how many objects that are.
+func markInside(ctx context.Context, tx *sql.Tx, node string, version int64, why string) (int, error) {
+	res, err := tx.ExecContext(ctx, sqlMarkInside, why, version, node, jsonList(insideKinds))
+	if err != nil {
+		return 0, fmt.Errorf("mark what was in container %s: %w", node, err)
+	}
+	n, err := res.RowsAffected()
+	return int(n), err
+}
+
+const sqlMarkInside = `
+	UPDATE objects SET gone = 1, dirty = ?, version = ?
+	WHERE target = ? AND kind IN (SELECT value FROM json_each(?)) AND gone = 0 AND content <> ''`
+
+// removeInside forgets what was in the container of a node.
+func removeInside(ctx context.Context, tx *sql.Tx, node string) error {
+	if _, err := tx.ExecContext(ctx, sqlRemoveInside, node, jsonList(insideKinds)); err != nil {
+		return fmt.Errorf("remove what was in container %s: %w", node, err)
+	}
+	return nil
+}
+
+const sqlRemoveInside = `DELETE FROM objects WHERE target = ? AND kind IN (SELECT value FROM json_each(?))`
+
+// SetDown implements reconciler.Inventory.
+func (s *Store) SetDown(ctx context.Context, down map[string]string) (changed bool, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		have := map[string]string{}
+		if err := readPairs(ctx, tx, sqlDown, have); err != nil {
+			return err
+		}
+		if changed = !maps.Equal(have, down); !changed {
+			return nil
+		}
+		if _, err := tx.ExecContext(ctx, sqlClearDown); err != nil {
+			return err
+		}
+		for node, reason := range down {
+			if _, err := tx.ExecContext(ctx, sqlCreateDown, node, reason); err != nil {
+				return err
+			}
+		}
+		return bumpIf(ctx, tx, true)
+	})
+	if err != nil {
+		return false, fmt.Errorf("write nodes that are down: %w", err)
+	}
+	return changed, nil
+}
+
+const (
+	sqlClearDown  = `DELETE FROM down_nodes`
+	sqlCreateDown = `INSERT INTO down_nodes (node, reason) VALUES (?, ?)`
+)
+
+// SetImages implements reconciler.Inventory.
+func (s *Store) SetImages(ctx context.Context, ids map[string]string) error {
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		changed := false
+		for tag, id := range ids {
+			res, err := tx.ExecContext(ctx, sqlSetImage, tag, id)
+			if err != nil {
+				return err
+			}
+			n, err := res.RowsAffected()
+			if err != nil {
+				return err
+			}
+			changed = changed || n > 0
+		}
+		return bumpIf(ctx, tx, changed)
+	})
+	if err != nil {
+		return fmt.Errorf("write image ids: %w", err)
+	}
+	return nil
+}
+
+const sqlSetImage = `
+	INSERT INTO images (tag, id) VALUES (?, ?)
+	ON CONFLICT (tag) DO UPDATE SET id = excluded.id WHERE images.id <> excluded.id`
+
+// nextVersion is what bump will return in this transaction, which is alone in writing.
+func nextVersion(ctx context.Context, tx *sql.Tx) (int64, error) {
+	var v int64
+	if err := tx.QueryRowContext(ctx, sqlNextVersion).Scan(&v); err != nil {
+		return 0, fmt.Errorf("read version: %w", err)
+	}
+	return v, nil
+}
+
+const sqlNextVersion = `SELECT version + 1 FROM meta`
+
+// bumpIf counts a change of the inventory, if there was one.
+func bumpIf(ctx context.Context, tx *sql.Tx, changed bool) error {
+	if !changed {
+		return nil
+	}
+	_, err := bump(ctx, tx)
+	return err
+}

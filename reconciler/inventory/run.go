@@ -1,0 +1,283 @@
+package inventory
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"hostctl/planner"
+	"hostctl/reconciler"
+)
+
+// ErrLost says that a run no longer holds the lock: its lease was over and another run took it, or it has ended.
+var ErrLost = errors.New("the run no longer holds the lock; what it did not finish is planned again")
+
+// Begin implements reconciler.Inventory.
+//
+// A lock whose holder is dead is free at once where the system can tell (see holdRun), and else when its lease is over.
+func (s *Store) Begin(ctx context.Context, p planner.Plan, by reconciler.Holder) (reconciler.Journal, error) {
+	if by.Lease <= 0 {
+		by.Lease = reconciler.DefaultLease
+	}
+	j := &journal{s: s, plan: p, lease: by.Lease, release: func() {}}
+	var refused error // the dead run stays ended even where the new one is refused
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		if err := s.freeLock(ctx, tx); err != nil {
+			return err
+		}
+		if refused = checkBase(ctx, tx, p); refused != nil {
+			return nil
+		}
+		return j.begin(ctx, tx, by.Name)
+	})
+	if err := errors.Join(err, refused); err != nil {
+		j.release()
+		return nil, fmt.Errorf("begin run: %w", err)
+	}
+	return j, nil
+}
+
+// freeLock ends a run that nobody holds any more; a *reconciler.LockedError tells of one that somebody does.
+func (s *Store) freeLock(ctx context.Context, tx *sql.Tx) error {
+	run, ok, err := runningRun(ctx, tx)
+	if err != nil || !ok {
+		return err
+	}
+	if !over(s.file, run) {
+		return &reconciler.LockedError{Run: run.ID, Holder: run.Holder, Since: run.Started}
+	}
+	return interrupt(ctx, tx, run.ID)
+}
+
+// over reports whether a running run has lost its right to the lock.
+func over(file string, run reconciler.Run) bool {
+	return !time.Now().Before(run.Deadline) || holderDead(file, run.ID)
+}
+
+// runningRun returns the run that holds the lock, if there is one.
+func runningRun(ctx context.Context, tx *sql.Tx) (run reconciler.Run, ok bool, err error) {
+	var started, deadline int64
+	err = tx.QueryRowContext(ctx, sqlRunningRun).Scan(&run.ID, &run.Holder, &started, &deadline)
+	if errors.Is(err, sql.ErrNoRows) {
+		return run, false, nil
+	}
+	if err != nil {
+		return run, false, fmt.Errorf("read run lock: %w", err)
+	}
+	run.Started, run.Deadline = at(started), at(deadline)
+	return run, true, nil
+}
+
+const sqlRunningRun = `SELECT id, holder, started, deadline FROM runs WHERE state = 'running'`
+
+func checkBase(ctx context.Context, tx *sql.Tx, p planner.Plan) error {
+	var instance, version, applied string
+	if err := tx.QueryRowContext(ctx, sqlMeta).Scan(&instance, &version, &applied); err != nil {
+		return fmt.Errorf("read version: %w", err)
+	}
+	if p.Instance != instance {
+		return reconciler.ErrInstance
+	}
+	if p.Base != version {
+		return reconciler.ErrStale
+	}
+	for _, a := range p.Allocations {
+		var taken int
+		if err := tx.QueryRowContext(ctx, sqlTaken, a.Scope, a.Value, a.Key).Scan(&taken); err != nil {
+			return fmt.Errorf("look up allocation: %w", err)
+		}
+		if taken > 0 {
+			return fmt.Errorf("%s %s for %s: %w", a.Scope, a.Value, a.Key, reconciler.ErrStale)
+		}
+	}
+	return nil
+}
+
+const sqlTaken = `SELECT count(*) FROM allocations WHERE scope = ? AND (value = ? OR key = ?)`
+
+// journal is a run under way.
+type journal struct {
+	s       *Store
+	id      int64
+	plan    planner.Plan
+	lease   time.Duration
+	release func() // of the lock that tells that we live
+}
+
+var _ reconciler.Journal = (*journal)(nil)
+
+// Run implements reconciler.Journal.
+func (j *journal) Run() int64 { return j.id }
+
+// begin writes the run, its plan, its changes and its allocations.
+func (j *journal) begin(ctx context.Context, tx *sql.Tx, holder string) error {
+	if err := tx.QueryRowContext(ctx, sqlNextRun).Scan(&j.id); err != nil {
+		return fmt.Errorf("number run: %w", err)
+	}
+	release, err := holdRun(j.s.file, j.id)
+	if err != nil {
+		return err
+	}
+	j.release = release
+	hash, body, err := encodePlan(j.plan)
+	if err != nil {
+		return err
+	}
+	t := now()
+	if _, err := tx.ExecContext(ctx, sqlCreatePlan, hash, j.plan.Commit, t, body); err != nil {
+		return fmt.Errorf("write plan: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, sqlCreateRun, j.id, j.plan.Commit, hash, holder, len(j.plan.Changes), t, t+j.lease.Microseconds()); err != nil {
+		return fmt.Errorf("write run: %w", err)
+	}
+	if err := j.createChanges(ctx, tx); err != nil {
+		return fmt.Errorf("write changes: %w", err)
+	}
+	for _, a := range j.plan.Allocations {
+		if _, err := tx.ExecContext(ctx, sqlReserve, a.Scope, a.Key, a.Value, j.id); err != nil {
+			return fmt.Errorf("reserve %s %s for %s: %w", a.Scope, a.Value, a.Key, err)
+		}
+	}
+	_, err = bump(ctx, tx)
+	return err
+}
+
+func (j *journal) createChanges(ctx context.Context, tx *sql.Tx) error {
+	stmt, err := tx.PrepareContext(ctx, sqlCreateChange)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stmt.Close() }()
+	for _, c := range j.plan.Changes {
+		if _, err := stmt.ExecContext(ctx, j.id, c.ID, c.Ref().String(), string(c.Action)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	sqlNextRun    = `SELECT coalesce(max(id), 0) + 1 FROM runs`
+	sqlCreatePlan = `INSERT INTO plans (hash, commit_id, created, body) VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`
+	sqlCreateRun  = `
+	INSERT INTO runs (id, commit_id, plan, holder, state, message, changes, done, failed, started, deadline, finished)
+	VALUES (?, ?, ?, ?, 'running', '', ?, 0, 0, ?, ?, 0)`
+	sqlCreateChange = `
+	INSERT INTO changes (run, id, ref, action, state, error, started, finished) VALUES (?, ?, ?, ?, 'planned', '', 0, 0)`
+	sqlReserve = `INSERT INTO allocations (scope, key, value, run) VALUES (?, ?, ?, ?)`
+)
+
+// Extend implements reconciler.Journal.
+func (j *journal) Extend(ctx context.Context) error {
+	err := j.s.write(ctx, func(tx *sql.Tx) error { return j.fence(ctx, tx, 0, 0) })
+	if err != nil {
+		return fmt.Errorf("extend run %d: %w", j.id, err)
+	}
+	return nil
+}
+
+// fence checks, within a transaction that writes, that the run still holds the lock. That is a sign of life, so it
+// renews the lease. It counts what is done and what failed.
+func (j *journal) fence(ctx context.Context, tx *sql.Tx, done, failed int) error {
+	res, err := tx.ExecContext(ctx, sqlFence, now()+j.lease.Microseconds(), done, failed, j.id)
+	if err != nil {
+		return fmt.Errorf("check run lock: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n != 1 {
+		return errors.Join(ErrLost, err)
+	}
+	return nil
+}
+
+const sqlFence = `
+	UPDATE runs SET deadline = ?, done = done + ?, failed = failed + ? WHERE id = ? AND state = 'running'`
+
+// End implements reconciler.Journal. It is carried through even where ctx is done.
+func (j *journal) End(ctx context.Context, outcome reconciler.RunState, message string) error {
+	ctx = context.WithoutCancel(ctx)
+	defer j.release()
+	err := j.s.write(ctx, func(tx *sql.Tx) error {
+		if err := j.fence(ctx, tx, 0, 0); err != nil {
+			return err
+		}
+		switch outcome {
+		case reconciler.Succeeded:
+			if err := j.settle(ctx, tx); err != nil {
+				return err
+			}
+		case reconciler.Failed, reconciler.Interrupted:
+		default:
+			return fmt.Errorf("%q is no outcome of a run", outcome)
+		}
+		return endRun(ctx, tx, j.id, outcome, message)
+	})
+	if err != nil {
+		return fmt.Errorf("end run %d: %w", j.id, err)
+	}
+	return nil
+}
+
+// settle makes the plan's commit and targets the last applied ones.
+func (j *journal) settle(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, sqlSetApplied, j.plan.Commit); err != nil {
+		return fmt.Errorf("write applied commit: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, sqlClearTargets); err != nil {
+		return fmt.Errorf("clear targets: %w", err)
+	}
+	for _, t := range j.plan.Targets {
+		body, err := json.Marshal(t)
+		if err != nil {
+			return fmt.Errorf("encode target %s: %w", t.Name, err)
+		}
+		if _, err := tx.ExecContext(ctx, sqlCreateTarget, t.Name, string(body)); err != nil {
+			return fmt.Errorf("write target %s: %w", t.Name, err)
+		}
+	}
+	_, err := bump(ctx, tx)
+	return err
+}
+
+const (
+	sqlSetApplied   = `UPDATE meta SET applied = ?`
+	sqlClearTargets = `DELETE FROM targets`
+	sqlCreateTarget = `INSERT INTO targets (name, body) VALUES (?, ?)`
+)
+
+// interrupt ends a run that its holder will not end.
+func interrupt(ctx context.Context, tx *sql.Tx, run int64) error {
+	return endRun(ctx, tx, run, reconciler.Interrupted, "its holder gave no sign of life")
+}
+
+// endRun ends a run. Changes that it started and did not finish have failed, as far as anybody knows; their objects are
+// dirty since they were started.
+func endRun(ctx context.Context, tx *sql.Tx, run int64, outcome reconciler.RunState, message string) error {
+	t, why := now(), "run "+strconv.FormatInt(run, 10)+" ended before this change did"
+	if _, err := tx.ExecContext(ctx, sqlEndObjects, t, why, run); err != nil {
+		return fmt.Errorf("end objects of run %d: %w", run, err)
+	}
+	res, err := tx.ExecContext(ctx, sqlEndChanges, why, t, run)
+	if err != nil {
+		return fmt.Errorf("end changes of run %d: %w", run, err)
+	}
+	failed, err := res.RowsAffected()
+	if err != nil {
+		return fmt.Errorf("end changes of run %d: %w", run, err)
+	}
+	if _, err := tx.ExecContext(ctx, sqlEndRun, string(outcome), message, failed, t, run); err != nil {
+		return fmt.Errorf("end run %d: %w", run, err)
+	}
+	return nil
+}
+
+const (
+	sqlEndObjects = `
+	UPDATE objects SET finished = ?, error = ?
+	WHERE ref IN (SELECT ref FROM changes WHERE run = ? AND state = 'started')`
+	sqlEndChanges = `UPDATE changes SET state = 'failed', error = ?, finished = ? WHERE run = ? AND state = 'started'`
+	sqlEndRun     = `UPDATE runs SET state = ?, message = ?, failed = failed + ?, finished = ? WHERE id = ?`
+)
