@@ -13,6 +13,7 @@ type Live struct {
 	Images      map[string]string // image tag -> image id, resolved before planning
 	Allocations []Allocation      // all there ever were; sorted by scope, key
 	Targets     []Target          // of the last plan that was applied: where objects that are to go can be found
+	Protected   []string          // owners that the last applied commit protected (see the function Protected); sorted
 }
 
 // Reason says why an object is dirty.
@@ -85,7 +86,8 @@ type Plan struct {
 	Commit      string // what it makes true
 	Base        string // Live.Version it was made against
 	Changes     []Change
-	Allocations []Allocation // new ones, reserved when the run starts
+	Allocations []Allocation // new ones, reserved when the run starts; one of a scope and key that has a value already replaces it
+	Released    []Allocation // given back when the run has ended well: only where scope, key and value are still these
 	Targets     []Target     // everywhere that changes go, and every node; sorted by name
 	Notes       []string     // for people: what was decided that may surprise
 }

@@ -1,0 +1,84 @@
+package planner
+
+import (
+	"cmp"
+	"slices"
+)
+
+// class is what becomes of a node in a plan. What is asked of a group asks the nodes of the first class first.
+type class int
+
+const (
+	steady   class = iota // it is there and stays
+	rolled                // it is there and will be replaced, in its turn
+	fresh                 // it is made, and nothing speaks of it yet
+	troubled              // it is gone, or in an unknown state: out of rotation, and made again
+	down                  // it is there and can't be reached: out of rotation, and left alone
+)
+
+// renewed reports whether the container of a node that others speak of is made anew, and its filesystem lost.
+func (c class) renewed() bool { return c == rolled || c == troubled }
+
+// classify compares a node's container with the live one. The policy of all later decisions is in this one place.
+func (x *expansion) classify(n *node, want Container) class {
+	ref := want.Ref()
+	why, dirty := x.live.Dirty[ref]
+	have, there := x.live.State[ref]
+	switch {
+	case !there && !dirty && !x.index.occupied[n.name]:
+		return fresh
+	case !there || why.Gone:
+		return troubled
+	case dirty && why.Pending != nil && !inPlace(why.Pending, want):
+		return troubled
+	case !inPlace(have, want) && x.isDown(n.name):
+		return troubled
+	case !inPlace(have, want):
+		return rolled
+	case x.isDown(n.name):
+		return down
+	}
+	return steady
+}
+
+func (x *expansion) isDown(node string) bool {
+	_, is := x.live.Down[node]
+	return is
+}
+
+// rank decides which nodes of a group count (a route needs its vhost on all of them): those that serve or are about to.
+// Where there is none, those that will be made again, else all.
+func (g *group) rank() {
+	g.best = slices.Clone(g.nodes)
+	slices.SortStableFunc(g.best, func(a, b *node) int { return cmp.Compare(a.class, b.class) })
+	for _, worst := range []class{fresh, troubled, down} {
+		for _, n := range g.nodes {
+			if n.class <= worst {
+				g.serving = append(g.serving, n)
+			}
+		}
+		if len(g.serving) > 0 {
+			break
+		}
+	}
+	slices.SortFunc(g.serving, func(a, b *node) int { return cmp.Compare(a.name, b.name) })
+}
+
+// serves reports whether a node counts.
+func (g *group) serves(n *node) bool { return slices.Contains(g.serving, n) }
+
+// InContainer reports whether an object is in the filesystem of a node's container: it is gone when the container was
+// deleted, replaced or made again. The inventory marks it absent in the transaction that ends such a change. What is on
+// a volume or in a database stays: webroots, zones, RRsets, the agent.
+func InContainer(node string, o Object) bool {
+	ref := o.Ref()
+	return ref.Target == node && ref.Kind.inContainer()
+}
+
+func (k Kind) inContainer() bool {
+	switch k {
+	case KindUser, KindRuntime, KindVhost, KindBackend, KindServer, KindRoute:
+		return true
+	}
+	return false
+}

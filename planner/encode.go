@@ -1,0 +1,153 @@
+package planner
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A saved plan is one JSON document: {"format": 1, "hash": "…", "plan": {…}}. The hash covers the plan, so that what was
+// edited by hand is refused.
+type savedPlan struct {
+	Format int             `json:"format"`
+	Hash   Hash            `json:"hash"`
+	Plan   json.RawMessage `json:"plan"`
+}
+
+type wirePlan struct {
+	Instance    string       `json:"instance,omitempty"`
+	Commit      string       `json:"commit,omitempty"`
+	Base        string       `json:"base,omitempty"`
+	Changes     []wireChange `json:"changes"`
+	Allocations []Allocation `json:"allocations,omitempty"`
+	Released    []Allocation `json:"released,omitempty"`
+	Targets     []Target     `json:"targets,omitempty"`
+	Notes       []string     `json:"notes,omitempty"`
+}
+
+type wireChange struct {
+	ID     int             `json:"id"`
+	Stage  int             `json:"stage"`
+	Action Action          `json:"action"`
+	Old    json.RawMessage `json:"old,omitempty"`
+	New    json.RawMessage `json:"new,omitempty"`
+	Expect Hash            `json:"expect,omitempty"`
+	After  []int           `json:"after,omitempty"`
+	Why    string          `json:"why,omitempty"`
+}
+
+func (p Plan) wire() wirePlan {
+	w := wirePlan{
+		Instance: p.Instance, Commit: p.Commit, Base: p.Base, Changes: make([]wireChange, len(p.Changes)),
+		Allocations: p.Allocations, Released: p.Released, Targets: p.Targets, Notes: p.Notes,
+	}
+	for i, c := range p.Changes {
+		w.Changes[i] = wireChange{ID: c.ID, Stage: c.Stage, Action: c.Action, Expect: c.Expect, After: c.After, Why: c.Why}
+		if c.Old != nil {
+			w.Changes[i].Old = Encode(c.Old)
+		}
+		if c.New != nil {
+			w.Changes[i].New = Encode(c.New)
+		}
+	}
+	return w
+}
+
+// Hash returns the SHA-256 over all of a plan, in hex: the same plan, the same hash.
+func (p Plan) Hash() Hash {
+	h := sha256.New()
+	fmt.Fprintf(h, "hostctl plan %d\n", PlanFormat)
+	if err := json.NewEncoder(h).Encode(p.wire()); err != nil {
+		panic("planner: a plan that can't be encoded: " + err.Error()) // plain structs of our own always can
+	}
+	return Hash(hex.EncodeToString(h.Sum(nil)))
+}
+
+// EncodePlan returns the canonical form of a plan for a file or the inventory: same plan, same bytes.
+func EncodePlan(p Plan) ([]byte, error) {
+	if p.Format != PlanFormat {
+		return nil, fmt.Errorf("encode plan: it has format %d, this version of hostctl writes %d", p.Format, PlanFormat)
+	}
+	var body bytes.Buffer
+	if err := json.NewEncoder(&body).Encode(p.wire()); err != nil {
+		return nil, fmt.Errorf("encode plan: %w", err)
+	}
+	var out bytes.Buffer
+	// The body is written as it is: an encoder would check and copy all of it once more.
+	fmt.Fprintf(&out, `{"format":%d,"hash":%q,"plan":%s}`+"\n", p.Format, p.Hash(), bytes.TrimSpace(body.Bytes()))
+	return out.Bytes(), nil
+}
+
+// DecodePlan reads what EncodePlan wrote. It refuses a plan of another format, one that was cut off, and one that was
+// changed by hand.
+func DecodePlan(b []byte) (Plan, error) {
+	var saved savedPlan
+	if err := unmarshalWhole(b, &saved); err != nil {
+		return Plan{}, fmt.Errorf("decode plan: it is not a saved plan, or was cut off: %w; make it again with hostctl plan -out", err)
+	}
+	if saved.Format != PlanFormat {
+		return Plan{}, fmt.Errorf("decode plan: it has format %d, this version of hostctl reads %d; make it again with hostctl plan -out", saved.Format, PlanFormat)
+	}
+	var w wirePlan
+	if err := unmarshalWhole(saved.Plan, &w); err != nil {
+		return Plan{}, fmt.Errorf("decode plan: %w", err)
+	}
+	p, err := w.plan()
+	if err != nil {
+		return Plan{}, fmt.Errorf("decode plan: %w", err)
+	}
+	again, err := EncodePlan(p)
+	if err != nil {
+		return Plan{}, err
+	}
+	if p.Hash() != saved.Hash || !bytes.Equal(bytes.TrimSpace(again), bytes.TrimSpace(b)) {
+		return Plan{}, errors.New("decode plan: its content doesn't match its hash: it was changed after it was made; make it again with hostctl plan -out")
+	}
+	return p, nil
+}
+
+// unmarshalWhole decodes exactly one JSON value and refuses keys that it doesn't know.
+func unmarshalWhole(b []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more after its end")
+	}
+	return nil
+}
+
+func (w wirePlan) plan() (Plan, error) {
+	p := Plan{
+		Format: PlanFormat, Instance: w.Instance, Commit: w.Commit, Base: w.Base, Changes: make([]Change, len(w.Changes)),
+		Allocations: w.Allocations, Released: w.Released, Targets: w.Targets, Notes: w.Notes,
+	}
+	for i, c := range w.Changes {
+		old, err := decodeOptional(c.Old)
+		if err != nil {
+			return Plan{}, err
+		}
+		now, err := decodeOptional(c.New)
+		if err != nil {
+			return Plan{}, err
+		}
+		if old == nil && now == nil {
+			return Plan{}, fmt.Errorf("change %d is about nothing", c.ID)
+		}
+		p.Changes[i] = Change{ID: c.ID, Stage: c.Stage, Action: c.Action, Old: old, New: now, Expect: c.Expect, After: c.After, Why: c.Why}
+	}
+	return p, nil
+}
+
+func decodeOptional(b json.RawMessage) (Object, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	return Decode(b)
+}

@@ -1,0 +1,69 @@
+package planner
+
+import (
+	"maps"
+	"slices"
+)
+
+// equal reports whether two objects of one reference have the same content: the same answer as comparing their HashOf,
+// without encoding them.
+func equal(a, b Object) bool {
+	switch a := a.(type) {
+	case Network:
+		b, ok := b.(Network)
+		return ok && a.Subnet == b.Subnet
+	case Volume:
+		b, ok := b.(Volume)
+		return ok && a.Data == b.Data && a.Kept == b.Kept
+	case Agent:
+		b, ok := b.(Agent)
+		return ok && a.Binary == b.Binary && a.Volume == b.Volume
+	case User:
+		b, ok := b.(User)
+		return ok && a.Login == b.Login && a.UID == b.UID && a.Locked == b.Locked
+	case Webroot:
+		b, ok := b.(Webroot)
+		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.UID == b.UID && a.DocumentRoot == b.DocumentRoot &&
+			a.Kept == b.Kept && slices.Equal(a.Files, b.Files)
+	case Runtime:
+		b, ok := b.(Runtime)
+		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.Type == b.Type && a.Version == b.Version &&
+			a.Login == b.Login && a.FPM == b.FPM && a.MemoryLimit == b.MemoryLimit && maps.Equal(a.Env, b.Env) && maps.Equal(a.INI, b.INI)
+	case Vhost:
+		b, ok := b.(Vhost)
+		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.DocumentRoot == b.DocumentRoot && a.Type == b.Type &&
+			a.Version == b.Version && slices.Equal(a.Hostnames, b.Hostnames) && slices.Equal(a.Redirects, b.Redirects)
+	case Zone:
+		b, ok := b.(Zone)
+		return ok && a.Hostmaster == b.Hostmaster && a.TTL == b.TTL && slices.Equal(a.Nameservers, b.Nameservers)
+	case RRset:
+		b, ok := b.(RRset)
+		return ok && a.Zone == b.Zone && a.FQDN == b.FQDN && a.Type == b.Type && a.TTL == b.TTL &&
+			slices.Equal(a.Values, b.Values)
+	case Backend:
+		b, ok := b.(Backend)
+		return ok && a.Balance == b.Balance
+	case Server:
+		b, ok := b.(Server)
+		return ok && a.Backend == b.Backend && a.Node == b.Node && a.Address == b.Address && a.State == b.State
+	case Route:
+		b, ok := b.(Route)
+		return ok && a.Backend == b.Backend
+	}
+	return HashOf(a) == HashOf(b)
+}
+
+// inPlace reports whether an object can go from one content to another without being made anew. Only containers can't,
+// but for their limits.
+func inPlace(old, now Object) bool {
+	a, ok := old.(Container)
+	if !ok {
+		return true
+	}
+	b, ok := now.(Container)
+	if !ok {
+		return false
+	}
+	a.Memory, a.NanoCPUs, a.Pids = b.Memory, b.NanoCPUs, b.Pids
+	return equal(a, b)
+}

@@ -1,0 +1,167 @@
+package planner
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+
+	"hostctl/schema"
+)
+
+// site is a webroot with what its routes need.
+type site struct {
+	name      string // "<tenant>.<webroot>"
+	shard     *group
+	fqdns     []*schema.FQDN
+	hostnames []string // sorted
+}
+
+// siteName names a webroot across tenants.
+func siteName(tenant, webroot string) string { return tenant + "." + webroot }
+
+// maxSlug is the longest tenant name that a login can hold: 31 characters, less the prefix.
+const maxSlug = 29
+
+// login derives a tenant's Unix login. A name that is too long is cut and hashed; the underscore keeps it from being the
+// login of another tenant, for no tenant's name holds one.
+func login(tenant string) string {
+	if len(tenant) <= maxSlug {
+		return "t-" + tenant
+	}
+	sum := sha256.Sum256([]byte(tenant))
+	return "t-" + tenant[:20] + "_" + hex.EncodeToString(sum[:4])
+}
+
+// expandSites makes users, webroots, runtimes and vhosts.
+func (x *expansion) expandSites() {
+	tenants := make(map[string]*schema.Tenant, len(x.m.Tenants))
+	plans := map[string]*schema.HostingPlan{}
+	for i := range x.m.Plans {
+		plans[x.m.Plans[i].Name] = &x.m.Plans[i]
+	}
+	for i := range x.m.Tenants {
+		t := &x.m.Tenants[i]
+		tenants[t.Name] = t
+		x.expandTenant(t)
+	}
+	fqdns := make(map[[2]string][]*schema.FQDN, len(x.m.Webroots))
+	for i := range x.m.FQDNs {
+		f := &x.m.FQDNs[i]
+		fqdns[[2]string{f.Tenant, f.Webroot}] = append(fqdns[[2]string{f.Tenant, f.Webroot}], f)
+	}
+	x.sites = make([]site, 0, len(x.m.Webroots))
+	for i := range x.m.Webroots {
+		w := &x.m.Webroots[i]
+		t := tenants[w.Tenant]
+		if t == nil || x.shards[t.WebShard] == nil {
+			x.problemf("webroot %s of tenant %s: the tenant has no web shard", w.Name, w.Tenant)
+			continue
+		}
+		s := site{name: siteName(w.Tenant, w.Name), shard: x.shards[t.WebShard], fqdns: fqdns[[2]string{w.Tenant, w.Name}]}
+		for _, f := range s.fqdns {
+			s.hostnames = append(s.hostnames, f.Hostname)
+		}
+		slices.Sort(s.hostnames)
+		x.expandSite(&s, w, plans[t.Plan])
+		x.sites = append(x.sites, s)
+	}
+}
+
+func (x *expansion) expandTenant(t *schema.Tenant) {
+	g := x.shards[t.WebShard]
+	if t.WebShard == "" {
+		return
+	}
+	if g == nil {
+		x.problemf("tenant %s: there is no shard %s", t.Name, t.WebShard)
+		return
+	}
+	owner, uid := ownerOf(t.Meta), x.uid(t.Name)
+	owner.Tenant = t.Name
+	for _, n := range g.nodes {
+		x.add(User{Meta: Meta{Target: n.name, Name: t.Name, From: owner, On: n.ready}, Login: login(t.Name), UID: uid})
+	}
+}
+
+func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingPlan) {
+	owner := ownerOf(w.Meta)
+	root := Webroot{
+		Meta:   Meta{Target: s.shard.name, Name: s.name, From: owner, On: x.webrootNeeds(s.shard, w.Tenant)},
+		Tenant: w.Tenant, Site: w.Name, UID: x.uid(w.Tenant), DocumentRoot: w.DocumentRoot, Files: w.Content,
+	}
+	x.add(root)
+	switch w.Runtime.Type {
+	case schema.RuntimePHP, schema.RuntimeStatic:
+	default:
+		x.problemf("%s:%d: webroot %s: this version of hostctl can't serve runtime %q yet; use php or static", owner.File, owner.Line, w.Name, w.Runtime.Type)
+		return
+	}
+	for _, n := range s.shard.nodes {
+		user := Ref{KindUser, n.name, w.Tenant}
+		needs := []Ref{root.Ref()}
+		if w.Runtime.Type == schema.RuntimePHP {
+			r := Runtime{
+				Meta:   Meta{Target: n.name, Name: s.name + "/php-" + w.Runtime.Version, From: owner, On: []Ref{user, root.Ref()}},
+				Tenant: w.Tenant, Site: w.Name, Type: w.Runtime.Type, Version: w.Runtime.Version, Login: login(w.Tenant),
+				Env: w.Env, INI: w.PHP.INI, FPM: w.PHP.FPM,
+			}
+			if plan != nil {
+				r.MemoryLimit = plan.Resources.Memory
+			}
+			x.add(r)
+			needs = append(needs, r.Ref())
+		} else {
+			needs = []Ref{user, root.Ref()}
+		}
+		if len(s.hostnames) == 0 {
+			continue
+		}
+		x.add(Vhost{
+			Meta:   Meta{Target: n.name, Name: s.name, From: owner, On: needs},
+			Tenant: w.Tenant, Site: w.Name, Hostnames: s.hostnames, DocumentRoot: w.DocumentRoot,
+			Type: w.Runtime.Type, Version: w.Runtime.Version, Redirects: w.Redirects,
+		})
+	}
+}
+
+// webrootNeeds returns what a folder on a shard's volume needs: the volume, and its user on the node that will make it.
+func (x *expansion) webrootNeeds(g *group, tenant string) []Ref {
+	if len(g.best) == 0 {
+		return nil
+	}
+	n := g.best[0]
+	return []Ref{{KindVolume, n.host.Name, g.dataVolume(n)}, {KindUser, n.name, tenant}}
+}
+
+// keepData keeps what nobody declares any more and can't be made again: webroots with their locked users, and volumes.
+func (x *expansion) keepData() {
+	for _, ref := range x.index.data {
+		if _, ok := x.desired[ref]; ok {
+			continue
+		}
+		switch o := x.live.was(ref).(type) {
+		case Volume:
+			o.Kept, o.On = true, nil
+			x.add(o)
+		case Webroot:
+			o.Kept, o.On = true, nil
+			if g := x.shards[ref.Target]; g != nil && g.role == schema.RoleWeb {
+				x.keepUser(g, o)
+				o.On = x.webrootNeeds(g, o.Tenant)
+			}
+			x.add(o)
+		}
+	}
+}
+
+// keepUser keeps the user of a kept webroot on the nodes of its shard, locked unless the tenant still lives there.
+func (x *expansion) keepUser(g *group, w Webroot) {
+	for _, n := range g.nodes {
+		ref := Ref{KindUser, n.name, w.Tenant}
+		if _, ok := x.desired[ref]; ok {
+			continue
+		}
+		owner := Owner{Tenant: w.Tenant, Kind: string(schema.KindTenant), Name: w.Tenant}
+		x.add(User{Meta: Meta{Target: n.name, Name: w.Tenant, From: owner, On: n.ready}, Login: login(w.Tenant), UID: w.UID, Locked: true})
+	}
+}

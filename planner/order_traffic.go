@@ -1,0 +1,239 @@
+package planner
+
+// inBalancer names a backend in one load balancer.
+type inBalancer struct{ lb, backend string }
+
+// deleteEarly brings forward the deletes of routes whose backend gets a server back in this plan: the node needn't have
+// what they led to.
+func (d *draft) deleteEarly() {
+	returning := map[inBalancer]bool{}
+	for i := range d.steps {
+		if s, ok := d.becomesReady(i); ok {
+			returning[inBalancer{s.Target, s.Backend}] = true
+		}
+	}
+	if len(returning) == 0 {
+		return
+	}
+	early := map[string]bool{}
+	for i := range d.steps {
+		s := &d.steps[i]
+		r, ok := s.old.(Route)
+		if ok && !s.off && s.action == Delete && returning[inBalancer{r.Target, r.Backend}] {
+			s.at = inStage(phaseEarly, s.ref)
+			early[r.Name] = true
+		}
+	}
+	for i := range d.steps {
+		s := &d.steps[i]
+		r, ok := s.old.(RRset)
+		if ok && !s.off && s.action == Delete && r.automatic() && early[r.FQDN] {
+			s.at = inStage(phaseEarly, s.ref)
+		}
+	}
+}
+
+// becomesReady returns the server that a step puts into rotation.
+func (d *draft) becomesReady(i int) (Server, bool) {
+	s := &d.steps[i]
+	now, ok := s.new.(Server)
+	old, was := s.old.(Server)
+	return now, ok && !s.off && now.State == ServerReady && (!was || old.State != ServerReady)
+}
+
+// leavesRotation returns the server that a step takes out of rotation.
+func (d *draft) leavesRotation(i int) (Server, bool) {
+	s := &d.steps[i]
+	now, ok := s.new.(Server)
+	return now, ok && !s.off && now.State != ServerReady
+}
+
+// afterTraffic ties servers and routes together: a server comes into rotation after all that is routed to it is there,
+// and a route is made after the servers that don't have its vhost are out.
+func (d *draft) afterTraffic() {
+	leaving := map[inBalancer][]int{}
+	var returning []int
+	for i := range d.steps {
+		if s, ok := d.leavesRotation(i); ok {
+			leaving[inBalancer{s.Target, s.Backend}] = append(leaving[inBalancer{s.Target, s.Backend}], i)
+		}
+		if _, ok := d.becomesReady(i); ok {
+			returning = append(returning, i)
+		}
+	}
+	if len(leaving) > 0 {
+		for i := range d.steps {
+			r, ok := d.steps[i].new.(Route)
+			if !ok || d.steps[i].off {
+				continue
+			}
+			for _, j := range leaving[inBalancer{r.Target, r.Backend}] {
+				if d.steps[j].at < d.steps[i].at {
+					d.steps[i].after = append(d.steps[i].after, j)
+				}
+			}
+		}
+	}
+	if len(returning) > 0 {
+		d.afterVhosts(returning)
+	}
+}
+
+// afterVhosts lets servers come into rotation after the vhosts of all names that are routed to their node.
+func (d *draft) afterVhosts(returning []int) {
+	routes := d.routesByBackend()
+	vhosts := d.vhostsByNode()
+	for _, i := range returning {
+		s := d.steps[i].new.(Server)
+		n := d.nodes[s.Node]
+		serving := vhosts[s.Node]
+		for _, r := range routes[inBalancer{s.Target, s.Backend}] {
+			if !r.live && n.group.serves(n) {
+				continue // such a route waits for the vhost itself
+			}
+			ref, ok := serving[r.name]
+			if !ok {
+				ref = Ref{KindRoute, s.Target, r.name} // it must be gone, or lead elsewhere
+			}
+			d.waitFor(i, ref)
+		}
+	}
+}
+
+// waitFor makes a step come after all non-side steps of an object, and moves it behind them if it must.
+func (d *draft) waitFor(i int, ref Ref) {
+	d.chain(ref, func(j int, s *step) {
+		if s.side || j == i {
+			return
+		}
+		if s.at >= d.steps[i].at {
+			d.steps[i].at = s.at + perRung*position(len(Ladder))
+		}
+		d.steps[i].after = append(d.steps[i].after, j)
+	})
+}
+
+// balancerRoute is a host name routed to a backend, live or about to be.
+type balancerRoute struct {
+	name string
+	live bool
+}
+
+func (d *draft) routesByBackend() map[inBalancer][]balancerRoute {
+	all := map[inBalancer][]balancerRoute{}
+	live := map[Ref]bool{}
+	for name, routes := range d.tables().routes {
+		for _, r := range routes {
+			live[r.Ref()] = true
+			key := inBalancer{r.Target, r.Backend}
+			all[key] = append(all[key], balancerRoute{name, true})
+		}
+	}
+	for i := range d.steps {
+		r, ok := d.steps[i].new.(Route)
+		if ok && !d.steps[i].off && !live[r.Ref()] {
+			key := inBalancer{r.Target, r.Backend}
+			all[key] = append(all[key], balancerRoute{r.Name, false})
+		}
+	}
+	return all
+}
+
+// vhostsByNode finds by node and host name the vhosts that are there, or are made in this plan.
+func (d *draft) vhostsByNode() map[string]map[string]Ref {
+	all := map[string]map[string]Ref{}
+	put := func(v Vhost) {
+		m := all[v.Target]
+		if m == nil {
+			m = map[string]Ref{}
+			all[v.Target] = m
+		}
+		for _, h := range v.Hostnames {
+			m[h] = v.Ref()
+		}
+	}
+	for ref, o := range d.live.State {
+		if v, ok := o.(Vhost); ok && !d.lost(ref) {
+			put(v)
+		}
+	}
+	for i := range d.steps {
+		if v, ok := d.steps[i].new.(Vhost); ok && !d.steps[i].off && !d.steps[i].side {
+			put(v)
+		}
+	}
+	return all
+}
+
+// afterTurns makes a node's turn begin when the node before is back.
+func (d *draft) afterTurns() {
+	if len(d.slots) == 0 {
+		return
+	}
+	back := map[string][]int{}  // node -> the steps that end its turn
+	begin := map[string][]int{} // node -> the steps that begin it
+	for i := range d.steps {
+		s := &d.steps[i]
+		if s.off {
+			continue
+		}
+		switch o := s.new.(type) {
+		case Server:
+			d.serverTurn(i, o, back, begin)
+		case Container:
+			if _, has := d.slots[o.Name]; has && s.action != Delete {
+				begin[o.Name] = append(begin[o.Name], i)
+				back[o.Name] = append(back[o.Name], i)
+			}
+		case Agent:
+			if _, has := d.slots[o.Name]; has {
+				back[o.Name] = append(back[o.Name], i)
+			}
+		}
+	}
+	d.afterDrains(begin)
+	for _, g := range d.groups {
+		for _, n := range g.nodes {
+			if n.class != rolled {
+				continue
+			}
+			for _, before := range g.nodes {
+				if _, has := d.slots[before.name]; has && d.slots[before.name] < d.slots[n.name] {
+					d.afterAll(begin[n.name], back[before.name])
+				}
+			}
+		}
+	}
+}
+
+func (d *draft) serverTurn(i int, o Server, back, begin map[string][]int) {
+	if _, has := d.slots[o.Node]; !has {
+		return
+	}
+	if o.State == ServerReady && d.steps[i].at >= phaseTurns {
+		back[o.Node] = append(back[o.Node], i)
+	} else if d.steps[i].side {
+		begin[o.Node] = append(begin[o.Node], i)
+	}
+}
+
+// afterDrains lets a container be made again only when its node is out of every backend.
+func (d *draft) afterDrains(begin map[string][]int) {
+	for _, steps := range begin {
+		for _, i := range steps {
+			if d.steps[i].ref.Kind == KindContainer {
+				d.afterAll([]int{i}, steps)
+			}
+		}
+	}
+}
+
+func (d *draft) afterAll(steps, before []int) {
+	for _, i := range steps {
+		for _, j := range before {
+			if i != j && d.steps[j].at < d.steps[i].at {
+				d.steps[i].after = append(d.steps[i].after, j)
+			}
+		}
+	}
+}
