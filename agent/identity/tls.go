@@ -1,0 +1,71 @@
+package identity
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+)
+
+// ServerTLS returns the TLS of a node's agent, from PEM files. It takes TLS 1.3 only, and only clients that hold the
+// certificate of this instance's controller; a node's certificate drives no other node. The node's own certificate is
+// read anew for each connection, so one that was renewed needs no restart.
+func ServerTLS(caFile, certFile, keyFile, instance string) (*tls.Config, error) {
+	controller, err := controllerURI(instance)
+	if err != nil {
+		return nil, err
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("read CA: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("read CA: no certificate in %s", caFile)
+	}
+	if _, err := tls.LoadX509KeyPair(certFile, keyFile); err != nil {
+		return nil, fmt.Errorf("read the node's certificate: %w", err)
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		ClientAuth: tls.RequireAndVerifyClientCert,
+		ClientCAs:  pool,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+			return &pair, err
+		},
+		VerifyConnection: func(s tls.ConnectionState) error { return isFor(s, controller) },
+	}, nil
+}
+
+// ClientTLS returns the TLS of a controller that calls one node: only the agent with that node's certificate, of the same
+// instance, is talked to.
+func (ca *CA) ClientTLS(controller tls.Certificate, instance, node string) (*tls.Config, error) {
+	uri, err := nodeURI(instance, node)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	return &tls.Config{
+		MinVersion:       tls.VersionTLS13,
+		RootCAs:          pool,
+		ServerName:       node,
+		Certificates:     []tls.Certificate{controller},
+		VerifyConnection: func(s tls.ConnectionState) error { return isFor(s, uri) },
+	}, nil
+}
+
+// isFor checks that the other side's certificate, whose chain is verified already, names exactly one identity: that one.
+func isFor(s tls.ConnectionState, want *url.URL) error {
+	if len(s.PeerCertificates) == 0 {
+		return errors.New("identity: no certificate")
+	}
+	uris := s.PeerCertificates[0].URIs
+	if len(uris) != 1 || uris[0].String() != want.String() {
+		return fmt.Errorf("identity: the certificate is for %v, want %s", uris, want)
+	}
+	return nil
+}
