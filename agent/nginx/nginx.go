@@ -1,0 +1,363 @@
+// Package nginx is the executor of vhosts on a web node. All of them are one generation of files: a batch makes the next
+// generation beside the one in use, nginx -t reads it as a whole, and one graceful reload takes it into use. If any of
+// that fails, the generation in use stays.
+//
+// Apply returns when what it made is live: every worker of the old configuration has stopped accepting, and the new ones
+// answer with the new generation's number.
+package nginx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"hostctl/agent/argv"
+	"hostctl/agent/generation"
+	"hostctl/agent/s6"
+	"hostctl/executors"
+	"hostctl/planner"
+)
+
+// Options say where nginx is. The zero value of all but Node is what the node image has.
+type Options struct {
+	Node    string  // target of what is observed
+	Config  string  // "" is /etc/nginx/nginx.conf, which includes <Folder>/*.conf
+	Folder  string  // "" is /etc/nginx/hostctl
+	Scan    s6.Scan // "" is /run/service
+	Service string  // "" is nginx
+	Tenants string  // "" is planner.TenantsRoot
+	PHP     string  // "" is /run/php, where sockets are
+	Logs    string  // "" is /var/log/nginx/sites
+	Address string  // "" is 127.0.0.1:80, where nginx answers
+	LogUID  int     // user id of nginx's workers, who write the logs
+	LogGID  int
+}
+
+// Manager is the executor.
+type Manager struct {
+	o     Options
+	gens  generation.Folder
+	mu    sync.Mutex
+	hosts map[string]string // host name -> vhost that serves it, of generation known
+	known int
+}
+
+const (
+	commonFile = "00-common.conf"
+	markerHost = "generation.hostctl.invalid"
+)
+
+// New returns the executor.
+func New(o Options) *Manager {
+	for p, v := range map[*string]string{
+		&o.Config: "/etc/nginx/nginx.conf", &o.Folder: "/etc/nginx/hostctl", &o.Service: "nginx",
+		&o.Tenants: planner.TenantsRoot, &o.PHP: "/run/php", &o.Logs: "/var/log/nginx/sites", &o.Address: "127.0.0.1:80",
+	} {
+		if *p == "" {
+			*p = v
+		}
+	}
+	if o.Scan == "" {
+		o.Scan = "/run/service"
+	}
+	return &Manager{o: o, gens: generation.Folder(o.Folder)}
+}
+
+func (m *Manager) paths() paths { return paths{tenants: m.o.Tenants, php: m.o.PHP, logs: m.o.Logs} }
+
+// Apply implements executors.Executor. What nginx refuses it refuses as a whole (executors.RefuseBatch).
+func (m *Manager) Apply(ctx context.Context, cs []planner.Change) []error {
+	if len(cs) == 0 {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return executors.All(len(cs), executors.Errorf(executors.Canceled, "not tried: %w", context.Cause(ctx)))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	errs := make([]error, len(cs))
+	set, err := m.edit(cs, errs)
+	if err == nil && len(set.index) > 0 {
+		err = m.bring(ctx, set)
+	}
+	if err != nil {
+		for n, e := range batchErrors(len(set.index), err) {
+			errs[set.index[n]] = e
+		}
+	}
+	return errs
+}
+
+// batchErrors are the errors of changes that were refused together, or that were all not made.
+func batchErrors(n int, err error) []error {
+	if executors.KindOf(err) == executors.Refused {
+		return executors.RefuseBatch(n, err)
+	}
+	return executors.All(n, err)
+}
+
+// edit is what a batch does to the files.
+type edit struct {
+	index  []int // of the changes that it is made of
+	put    map[string][]byte
+	remove []string
+}
+
+// edit renders a batch, and refuses by itself what is wrong in itself.
+func (m *Manager) edit(cs []planner.Change, errs []error) (edit, error) {
+	e := edit{put: map[string][]byte{}}
+	for i := range cs {
+		e.index = append(e.index, i)
+	}
+	if err := m.load(); err != nil {
+		return e, err
+	}
+	e.index = nil
+	hosts := m.taken(cs)
+	removed := map[string]bool{}
+	for i, c := range cs {
+		name, data, err := m.file(c, hosts)
+		if err != nil {
+			errs[i] = executors.Errorf(executors.Refused, "%s: %w", c.Ref(), err)
+			continue
+		}
+		e.index = append(e.index, i)
+		if data == nil {
+			removed[name] = true
+			continue
+		}
+		e.put[name] = data
+	}
+	for name := range removed {
+		if e.put[name] == nil {
+			e.remove = append(e.remove, name)
+		}
+	}
+	return e, nil
+}
+
+// file returns the name and text of a change's file; no text for a delete. The vhost's names are taken from then on.
+func (m *Manager) file(c planner.Change, hosts map[string]string) (string, []byte, error) {
+	o := c.New
+	if o == nil {
+		o = c.Old
+	}
+	v, ok := o.(planner.Vhost)
+	if !ok {
+		return "", nil, errors.New("vhosts are all that is applied here")
+	}
+	if c.New == nil {
+		err := check(planner.Vhost{Meta: v.Meta, Tenant: v.Tenant, Site: v.Site, Type: "static"})
+		return fileName(v.Name), nil, err
+	}
+	data, err := render(v, m.paths())
+	if err != nil {
+		return "", nil, err
+	}
+	for _, h := range v.Hostnames { // nginx itself only warns, and serves one of the two
+		if other := hosts[h]; other != "" && other != v.Name {
+			return "", nil, fmt.Errorf("host name %s is served by vhost %s", h, other)
+		}
+	}
+	for _, h := range v.Hostnames {
+		hosts[h] = v.Name
+	}
+	return fileName(v.Name), data, nil
+}
+
+func fileName(vhost string) string { return vhost + ".conf" }
+
+// taken returns the host names in use, without those that the changes' own vhosts have now.
+func (m *Manager) taken(cs []planner.Change) map[string]string {
+	changed := map[string]bool{}
+	for _, c := range cs {
+		changed[c.Ref().Name] = true
+	}
+	hosts := map[string]string{}
+	for h, v := range m.hosts {
+		if !changed[v] {
+			hosts[h] = v
+		}
+	}
+	return hosts
+}
+
+// load reads which names the current generation serves, unless that is known.
+func (m *Manager) load() error {
+	n, err := m.gens.Current()
+	if err != nil {
+		return err
+	}
+	if m.hosts != nil && m.known == n {
+		return nil
+	}
+	m.hosts = map[string]string{}
+	files, err := m.gens.Files(n)
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		b, err := os.ReadFile(filepath.Join(m.gens.Dir(n), name))
+		if err != nil {
+			return err
+		}
+		if v, err := parse(b, m.paths()); err == nil || errors.Is(err, errChanged) {
+			for _, h := range v.Hostnames {
+				m.hosts[h] = v.Name
+			}
+		}
+	}
+	m.known = n
+	return nil
+}
+
+// bring makes an edit live. If nothing in it is new, it only makes sure that the current generation is live.
+func (m *Manager) bring(ctx context.Context, e edit) error {
+	now, err := m.gens.Current()
+	if err != nil {
+		return err
+	}
+	differs, err := m.gens.Differs(now, e.put, e.remove)
+	if err != nil {
+		return err
+	}
+	if !differs && now != 0 {
+		return m.ensure(ctx, now)
+	}
+	next := now + 1
+	e.put[commonFile] = common(next)
+	if err := m.gens.Make(now, next, e.put, e.remove); err != nil {
+		return fmt.Errorf("write vhosts: %w", err)
+	}
+	if err := m.test(ctx, next); err != nil {
+		return errors.Join(err, m.gens.Drop(next))
+	}
+	if err := m.use(ctx, now, next); err != nil {
+		return err
+	}
+	m.hosts = nil
+	return m.gens.Keep(next)
+}
+
+// use takes a tested generation into use, and goes back to the one before if it does not get live.
+func (m *Manager) use(ctx context.Context, now, next int) error {
+	if err := m.include(); err != nil {
+		return err
+	}
+	if err := m.gens.Use(next); err != nil {
+		return err
+	}
+	err := m.reload(ctx, next)
+	if err == nil {
+		return nil
+	}
+	back := m.gens.Use(now)
+	if now != 0 && back == nil {
+		back = m.reload(ctx, now)
+	}
+	return errors.Join(err, back)
+}
+
+// include writes the one file that nginx.conf includes.
+func (m *Manager) include() error {
+	path := filepath.Join(m.o.Folder, "sites.conf")
+	want := "include " + filepath.Join(m.o.Folder, "current") + "/*.conf;\n"
+	if have, err := os.ReadFile(path); err == nil && string(have) == want {
+		return nil
+	}
+	if err := os.WriteFile(path+".next", []byte(want), 0o644); err != nil { //nolint:gosec // holds no secret
+		return err
+	}
+	return os.Rename(path+".next", path)
+}
+
+// test reads a generation as nginx would: by nginx.conf with its include of all generations' current one replaced.
+func (m *Manager) test(ctx context.Context, n int) error {
+	if err := m.logs(); err != nil {
+		return err
+	}
+	conf, err := os.ReadFile(m.o.Config)
+	if err != nil {
+		return err
+	}
+	include := "include " + m.o.Folder + "/*.conf;"
+	if strings.Count(string(conf), include) != 1 {
+		return fmt.Errorf("%s must say %q once", m.o.Config, include)
+	}
+	text := strings.Replace(string(conf), include, "include "+m.gens.Dir(n)+"/*.conf;", 1)
+	// Beside nginx.conf, since what that includes is relative to its folder.
+	file := m.o.Config + ".hostctl-test"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return err
+	}
+	_, err = argv.Run(ctx, "nginx", "-t", "-q", "-e", "stderr", "-c", file)
+	if err != nil {
+		return executors.Errorf(executors.Refused, "nginx refuses the configuration: %w", said(err))
+	}
+	return nil
+}
+
+// said keeps of nginx's words the ones that are the reason.
+func said(err error) error {
+	var e *argv.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	for line := range strings.Lines(e.Output) {
+		if _, text, ok := strings.Cut(line, "[emerg] "); ok {
+			_, after, numbered := strings.Cut(text, ": ")
+			if numbered && strings.HasSuffix(text[:len(text)-len(after)-2], "#") {
+				text = after
+			}
+			return errors.New(strings.TrimSpace(text))
+		}
+	}
+	return err
+}
+
+// logs makes the folder of the access logs, that nginx's workers write.
+func (m *Manager) logs() error {
+	err := os.Mkdir(m.o.Logs, 0o750)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chown(m.o.Logs, m.o.LogUID, m.o.LogGID)
+}
+
+// Observe implements executors.Observer: the vhosts that nginx serves. A file that somebody has changed isn't one of them,
+// and none is where nginx doesn't run or runs another generation.
+func (m *Manager) Observe(ctx context.Context) ([]planner.Object, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.gens.Current()
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	if live, err := m.live(ctx); err != nil || live != n {
+		return nil, nil //nolint:nilerr // nginx answers nothing: nothing is served
+	}
+	files, err := m.gens.Files(n)
+	if err != nil {
+		return nil, err
+	}
+	var objects []planner.Object
+	for _, name := range files {
+		b, err := os.ReadFile(filepath.Join(m.gens.Dir(n), name))
+		if err != nil {
+			return nil, err
+		}
+		v, err := parse(b, m.paths())
+		if err == nil && v.Target == m.o.Node && fileName(v.Name) == name {
+			objects = append(objects, v)
+		}
+	}
+	return objects, nil
+}

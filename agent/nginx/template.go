@@ -1,0 +1,248 @@
+package nginx
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+
+	"hostctl/agent/allow"
+	"hostctl/planner"
+	"hostctl/schema"
+)
+
+// check refuses a vhost that holds anything but what its grammars allow.
+func check(v planner.Vhost) error {
+	errs := []error{allow.Slug(v.Tenant), allow.Slug(v.Site)}
+	if v.Name != v.Tenant+"."+v.Site {
+		errs = append(errs, fmt.Errorf("%q is not the name of site %s of tenant %s", v.Name, v.Site, v.Tenant))
+	}
+	for _, h := range v.Hostnames {
+		errs = append(errs, allow.FQDN(h))
+	}
+	if v.DocumentRoot != "" {
+		errs = append(errs, allow.RelPath(v.DocumentRoot))
+	}
+	switch v.Type {
+	case schema.RuntimePHP:
+		errs = append(errs, allow.Version(v.Version))
+	case schema.RuntimeStatic:
+	default:
+		errs = append(errs, fmt.Errorf("this version serves php and static sites, not %q", v.Type))
+	}
+	for _, r := range v.Redirects {
+		_, _, err := redirect(r)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// redirect returns the decoded path that is matched and the place that is sent, neither of which holds what means
+// something in nginx's configuration once it is quoted.
+func redirect(r schema.Redirect) (from, to string, err error) {
+	switch r.Status {
+	case 301, 302, 307, 308:
+	default:
+		return "", "", fmt.Errorf("redirect of %q: status %d is none of 301, 302, 307, 308", r.From, r.Status)
+	}
+	if err := errors.Join(allow.Text(r.From), allow.Text(r.To)); err != nil {
+		return "", "", fmt.Errorf("redirect: %w", err)
+	}
+	// nginx compares the path after decoding it.
+	if from, err = url.PathUnescape(r.From); err != nil {
+		return "", "", fmt.Errorf("redirect of %q: %w", r.From, err)
+	}
+	if err := allow.Text(from); err != nil || !strings.HasPrefix(from, "/") || strings.Contains(r.From, "?") {
+		return "", "", fmt.Errorf("redirect of %q: want a path that begins with /", r.From)
+	}
+	u, err := url.Parse(r.To)
+	if err != nil {
+		return "", "", fmt.Errorf("redirect to %q: %w", r.To, err)
+	}
+	local := u.Scheme == "" && u.Host == "" && strings.HasPrefix(r.To, "/") && !strings.HasPrefix(r.To, "//") && !strings.HasPrefix(r.To, `/\`)
+	if !local && !((u.Scheme == "http" || u.Scheme == "https") && u.Host != "") {
+		return "", "", fmt.Errorf("redirect to %q: want a path that begins with /, or an http(s) URL", r.To)
+	}
+	return from, escape(r.To), nil
+}
+
+// escape writes what a URL may not hold plainly, and $, as %XX: in nginx a $ begins a variable wherever it stands, quoted
+// or not, and there is no way to write one.
+func escape(s string) string {
+	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?#[]@!&'()*+,;=%"
+	var b strings.Builder
+	for i := range len(s) {
+		if strings.IndexByte(plain, s[i]) >= 0 {
+			b.WriteByte(s[i])
+			continue
+		}
+		fmt.Fprintf(&b, "%%%02X", s[i])
+	}
+	return b.String()
+}
+
+// quote writes a value as one quoted token (ngx_conf_read_token: in double quotes only " and \ mean something, and \t, \r
+// and \n after a backslash). What may hold a $ must not stand where nginx looks for variables; see escape.
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// paths are where a vhost's things are on the node.
+type paths struct {
+	tenants string // the sites
+	php     string // sockets: <php>/<version>/current/<tenant>.<site>.sock
+	logs    string
+}
+
+// render writes a vhost's file. The first line holds the object itself, so that what is in use can be read back.
+func render(v planner.Vhost, p paths) ([]byte, error) {
+	if err := check(v); err != nil {
+		return nil, err
+	}
+	site := path.Join(p.tenants, v.Tenant, v.Site)
+	w := &writer{}
+	w.line("# hostctl %s", header(v))
+	w.line("server {")
+	w.line("    listen 80;")
+	w.line("    server_name%s;", names(v.Hostnames))
+	w.line("    root %s;", quote(path.Join(site, v.DocumentRoot)))
+	w.line("    access_log %s combined;", quote(p.logs+"/"+v.Name+"$hostctl_log"))
+	// A symlink may lead only to what its owner owns: never into another tenant's site, nor into the system.
+	w.line("    disable_symlinks if_not_owner from=%s;", quote(site))
+	w.line("    absolute_redirect off;")
+	for _, r := range v.Redirects {
+		from, to, err := redirect(r)
+		if err != nil {
+			return nil, err
+		}
+		w.line("    location = %s { return %d %s; }", quote(from), r.Status, quote(to))
+	}
+	w.line("    location ^~ /.well-known/ {")
+	w.line("        location ~* %s { return 404; }", quote(source))
+	w.line("        try_files $uri =404;")
+	w.line("    }")
+	w.line("    location ~ %s { return 404; }", quote(`/\.`))
+	switch v.Type {
+	case schema.RuntimePHP:
+		renderPHP(w, v, p)
+	default:
+		w.line("    index index.html index.htm;")
+		w.line("    location ~* %s { return 404; }", quote(source))
+		w.line("    location / { try_files $uri $uri/ =404; }")
+	}
+	w.line("}")
+	return []byte(w.String()), nil
+}
+
+// source matches files that hold code, which is never sent as it is.
+const source = `\.(php[0-9]*|phtml|phps|phar)$`
+
+func renderPHP(w *writer, v planner.Vhost, p paths) {
+	socket := path.Join(p.php, v.Version, "current", v.Name+".sock")
+	w.line("    index index.php index.html index.htm;")
+	w.line("    location ~ %s {", quote(`\.php$`))
+	w.line("        try_files $uri =404;") // only what is there: never /upload.jpg/x.php
+	w.line("        fastcgi_pass %s;", quote("unix:"+socket))
+	w.line("    }")
+	w.line("    location ~* %s { return 404; }", quote(source))
+	w.line("    location / { try_files $uri $uri/ /index.php$is_args$args; }")
+}
+
+func names(hosts []string) string {
+	if len(hosts) == 0 {
+		return ` "none.hostctl.invalid"` // a site whose last name went is still there
+	}
+	var b strings.Builder
+	for _, h := range hosts {
+		b.WriteString(" " + quote(h))
+	}
+	return b.String()
+}
+
+// common is what all vhosts share: in http{}, so that each inherits it. marker is the generation's own server.
+func common(n int) []byte {
+	w := &writer{}
+	w.line("map $http_x_forwarded_proto $hostctl_https { default %s; https on; }", quote(""))
+	w.line("map $http_x_forwarded_proto $hostctl_scheme { default $scheme; https https; }")
+	// A name with a variable in it is opened when it is written to: a node may have more sites than descriptors.
+	w.line("map $server_port $hostctl_log { default .log; }")
+	w.line("open_log_file_cache max=512 inactive=30s valid=10s;")
+	w.line("fastcgi_read_timeout 300s;")
+	for _, p := range fastcgi {
+		w.line("fastcgi_param %s;", p)
+	}
+	w.line("server {")
+	w.line("    listen 80;")
+	w.line("    server_name %s;", markerHost)
+	w.line("    location / { return 200 %s; }", quote(fmt.Sprintf("%d\n", n)))
+	w.line("}")
+	return []byte(w.String())
+}
+
+// fastcgi is what PHP is told. The names of files are resolved, so that a site that is switched by a symlink takes effect
+// at once; HTTP_PROXY is never the client's (https://httpoxy.org).
+var fastcgi = []string{
+	"SCRIPT_FILENAME $realpath_root$fastcgi_script_name",
+	"DOCUMENT_ROOT $realpath_root",
+	"SCRIPT_NAME $fastcgi_script_name",
+	"DOCUMENT_URI $document_uri",
+	"REQUEST_URI $request_uri",
+	"QUERY_STRING $query_string",
+	"REQUEST_METHOD $request_method",
+	"REQUEST_SCHEME $hostctl_scheme",
+	"CONTENT_TYPE $content_type",
+	"CONTENT_LENGTH $content_length",
+	"SERVER_PROTOCOL $server_protocol",
+	"SERVER_SOFTWARE nginx",
+	"SERVER_ADDR $server_addr",
+	"SERVER_PORT $server_port",
+	"SERVER_NAME $host",
+	"REMOTE_ADDR $remote_addr",
+	"REMOTE_PORT $remote_port",
+	"GATEWAY_INTERFACE CGI/1.1",
+	"REDIRECT_STATUS 200",
+	"HTTPS $hostctl_https if_not_empty",
+	`HTTP_PROXY ""`,
+}
+
+type writer struct{ strings.Builder }
+
+func (w *writer) line(format string, args ...any) {
+	fmt.Fprintf(w, format, args...)
+	w.WriteByte('\n')
+}
+
+// header is a vhost in one line of JSON, without what isn't content.
+func header(v planner.Vhost) []byte {
+	v.From, v.On = planner.Owner{}, nil
+	return planner.Encode(v)
+}
+
+// parse returns the vhost whose file this is: the one of its first line, if the rest is what that renders to.
+func parse(file []byte, p paths) (planner.Vhost, error) {
+	line, _, _ := strings.Cut(string(file), "\n")
+	text, ok := strings.CutPrefix(line, "# hostctl ")
+	if !ok || !json.Valid([]byte(text)) {
+		return planner.Vhost{}, errors.New("not written by hostctl")
+	}
+	o, err := planner.Decode([]byte(text))
+	if err != nil {
+		return planner.Vhost{}, err
+	}
+	v, ok := o.(planner.Vhost)
+	if !ok {
+		return planner.Vhost{}, fmt.Errorf("it describes a %s", o.Ref().Kind)
+	}
+	want, err := render(v, p)
+	if err != nil {
+		return planner.Vhost{}, err
+	}
+	if string(want) != string(file) {
+		return v, errChanged
+	}
+	return v, nil
+}
+
+var errChanged = errors.New("changed by somebody else")
