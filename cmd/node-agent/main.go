@@ -1,0 +1,55 @@
+// Command node-agent runs inside every node and makes it what it is told to be. Without arguments it serves.
+//
+//	node-agent            serve, configured by the environment (see config)
+//	node-agent ping       exit 0 if the agent of this node serves
+//	node-agent version    print what this program is
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "node-agent:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	verb := "serve"
+	if len(args) > 0 {
+		verb = args[0]
+	}
+	switch {
+	case len(args) > 1:
+	case verb == "serve":
+		return serve(ctx)
+	case verb == "ping":
+		return ping(ctx)
+	case verb == "version":
+		return version()
+	}
+	return fmt.Errorf("no such command; there are: node-agent, node-agent ping, node-agent version")
+}
+
+func version() error {
+	sum, err := binary()
+	if err != nil {
+		return err
+	}
+	built := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		built = info.GoVersion
+	}
+	fmt.Printf("node-agent sha256:%s %s\n", sum, built)
+	return nil
+}
