@@ -81,3 +81,16 @@ func HookSettings(dir string) (Settings, error) {
 	}
 	return s, nil
 }
+
+// Bare reports whether the repository has no work tree.
+func (s *Source) Bare() (bool, error) {
+	repo, err := s.repository()
+	if err != nil {
+		return false, err
+	}
+	c, err := repo.Config()
+	if err != nil {
+		return false, fmt.Errorf("read config of %s: %w", s.gitDir, err)
+	}
+	return c.Core.IsBare, nil
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hostctl/reconciler"
+	"hostctl/reconciler/git"
+	"hostctl/reconciler/web"
+)
+
+// pushWait is how long a push waits for its run. The run goes on without it.
+const pushWait = 10 * time.Minute
+
+// hookVerb is what git runs on the server side of a push (githooks(5)): 'hostctl init' links the hooks to hostctl.
+func hookVerb(o *options) *cobra.Command {
+	cmd := &cobra.Command{Use: "hook", Hidden: true, Short: "What git runs on the server side of a push"}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "post-receive",
+		Short: "Follow the run of what was pushed, in the push's output",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			settings, err := git.HookSettings(".")
+			if err != nil {
+				return err
+			}
+			commit, err := pushed(cmd.InOrStdin(), settings.Branch)
+			if err != nil || commit == "" {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), pushWait)
+			defer cancel()
+			return o.followPush(ctx, settings.State, commit)
+		},
+	})
+	return cmd
+}
+
+// pushed returns the commit that a push has put on the branch: lines of "old new ref" on r. "" means the branch wasn't
+// pushed, or was deleted.
+func pushed(r io.Reader, branch string) (string, error) {
+	commit := ""
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		f := strings.Fields(lines.Text())
+		if len(f) == 3 && f[2] == "refs/heads/"+branch && strings.Trim(f[1], "0") != "" {
+			commit = f[1]
+		}
+	}
+	return commit, lines.Err()
+}
+
+// followPush prints the plan and the run of a commit. The push itself has succeeded already: what goes wrong is told,
+// and nothing is undone by it.
+func (o *options) followPush(ctx context.Context, state, commit string) error {
+	hostd, err := web.Dial(ctx, filepath.Join(state, web.SocketName))
+	if err != nil {
+		_, err := fmt.Fprintf(o.out, "hostd isn't running: commit %.12s will be applied when it is.\n", commit)
+		return err
+	}
+	show := newProgress(o.out, 0)
+	err = hostd.Follow(ctx, commit, func(e reconciler.Event) {
+		if e.Kind == reconciler.EventPlanned {
+			show.print("%s\n", e.Text)
+		}
+		show.event(e)
+	})
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		show.print("Still going on; follow it with 'hostctl status'.\n")
+		return nil
+	case err != nil:
+		return err
+	case show.last.Kind == reconciler.EventRefused:
+		show.print("%s\n\nRefused: nothing was changed. Mend it and push again.\n", show.last.Text)
+	case show.last.Kind == reconciler.EventFailed:
+		show.print("%s\n", show.last.Text)
+	default:
+		show.applied()
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+// Command hostctl does everything with a config repository: check it, show what it would change, apply it, and tell how
+// things stand.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Exit codes, as diff has them.
+const (
+	exitOK      = 0
+	exitError   = 1
+	exitChanges = 2
+)
+
+// exitCode is an error that says nothing more: the answer was printed already.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+func main() { os.Exit(mainArgs(os.Args)) }
+
+// mainArgs runs a command line and returns the exit code. Called by the name of a git hook, it is that hook.
+func mainArgs(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	root := newRoot(os.Stdout, os.Stderr)
+	root.SetArgs(longFlags(root, args[1:]))
+	if filepath.Base(args[0]) == "post-receive" {
+		root.SetArgs([]string{"hook", "post-receive"})
+	}
+	err := root.ExecuteContext(ctx)
+	var code exitCode
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &code):
+		return int(code)
+	}
+	fmt.Fprintf(os.Stderr, "hostctl: %s\n", err)
+	return exitError
+}
+
+// longFlags lets a long flag be written with one dash, as in -out FILE.
+func longFlags(root *cobra.Command, args []string) []string {
+	long := map[string]bool{"help": true}
+	for _, c := range append(root.Commands(), root) {
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) { long[f.Name] = true })
+	}
+	out := slices.Clone(args)
+	for i, a := range out {
+		if a == "--" {
+			break
+		}
+		name, _, _ := strings.Cut(strings.TrimPrefix(a, "-"), "=")
+		if strings.HasPrefix(a, "-") && long[name] {
+			out[i] = "-" + a
+		}
+	}
+	return out
+}
+
+// options are the flags that verbs share.
+type options struct {
+	dir      string // the config repository
+	state    string
+	database string
+	agent    string
+	branch   string
+
+	out, err io.Writer
+}
+
+func newRoot(out, errOut io.Writer) *cobra.Command {
+	o := &options{out: out, err: errOut}
+	root := &cobra.Command{
+		Use:           "hostctl",
+		Short:         "A web-hosting platform from a git repository",
+		Long:          "hostctl checks a config repository, shows what it would change on a hosting platform, and applies it.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetOut(out)
+	root.SetErr(errOut)
+	f := root.PersistentFlags()
+	f.StringVarP(&o.dir, "chdir", "C", ".", "the config repository: a folder, a clone or a bare repository")
+	f.StringVar(&o.state, "state", os.Getenv("HOSTCTL_STATE"), "state folder of the platform, with its inventory (HOSTCTL_STATE)")
+	f.StringVar(&o.database, "database", os.Getenv("HOSTCTL_DATABASE"), "the inventory: sqlite:FILE; default inventory.db in the state folder (HOSTCTL_DATABASE)")
+	f.StringVar(&o.agent, "agent", os.Getenv("HOSTCTL_AGENT"), "the node-agent program; default beside hostctl (HOSTCTL_AGENT)")
+	f.StringVar(&o.branch, "branch", "main", "the branch that is made true")
+	root.AddCommand(initVerb(o), validateVerb(o), planVerb(o), showVerb(o), applyVerb(o), statusVerb(o), schemaVerb(o), versionVerb(o), hookVerb(o))
+	return root
+}
+
+// needState refuses to go on where no inventory was named.
+func (o *options) needState(verb string) error {
+	if o.state == "" {
+		return fmt.Errorf("%s needs the platform's state: name its folder with --state DIR", verb)
+	}
+	return nil
+}

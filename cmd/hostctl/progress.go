@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"hostctl/planner"
+	"hostctl/reconciler"
+)
+
+// manyChanges is from how many changes on a run is told in sums instead of line by line.
+const manyChanges = 200
+
+// progress tells a run as it goes, a line for each change that has ended.
+type progress struct {
+	w      io.Writer
+	total  int
+	done   int
+	failed int
+	began  time.Time
+	told   time.Time
+	last   reconciler.Event // the final one
+}
+
+func newProgress(w io.Writer, total int) *progress {
+	return &progress{w: w, total: total, began: time.Now()}
+}
+
+// event tells one event.
+func (p *progress) event(e reconciler.Event) {
+	if e.Kind.Final() {
+		p.last = e
+	}
+	if e.Change == nil || e.Change.Phase == "started" {
+		return
+	}
+	c := e.Change
+	p.total = c.Of
+	p.done++
+	if c.Error != "" {
+		p.failed++
+		p.print("  ! %s %s: %s\n", c.Action, c.Ref, c.Error)
+		return
+	}
+	if p.total <= manyChanges {
+		p.print("  %s %s (%s)\n", sign(c.Action), c.Ref, round(c.Elapsed))
+		return
+	}
+	if time.Since(p.told) > time.Second {
+		p.told = time.Now()
+		p.print("  … %d of %d changes\n", p.done, p.total)
+	}
+}
+
+// outcome tells how it ended.
+func (p *progress) outcome() error {
+	switch p.last.Kind {
+	case reconciler.EventRefused, reconciler.EventFailed:
+		return errors.New(p.last.Text)
+	}
+	p.applied()
+	return nil
+}
+
+func (p *progress) applied() {
+	p.print("Applied %d %s in %s.\n", p.done, plural(p.done, "change", "changes"), round(time.Since(p.began)))
+}
+
+// print writes to a terminal or a push's output; there is nobody to tell where that fails.
+func (p *progress) print(format string, args ...any) { _, _ = fmt.Fprintf(p.w, format, args...) }
+
+func sign(a planner.Action) string {
+	switch a {
+	case planner.Create:
+		return "+"
+	case planner.Update:
+		return "~"
+	case planner.Replace:
+		return "±"
+	}
+	return "-"
+}
+
+func round(d time.Duration) time.Duration {
+	if d > time.Second {
+		return d.Round(10 * time.Millisecond)
+	}
+	return d.Round(time.Millisecond)
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hostctl/cmd/internal/wire"
+	"hostctl/planner"
+	"hostctl/reconciler"
+	"hostctl/reconciler/web"
+	"hostctl/schema"
+)
+
+// statusReport is what status prints with -json.
+type statusReport struct {
+	Instance string                    `json:"instance"`
+	Hostd    *reconciler.Status        `json:"hostd,omitempty"` // missing where none runs
+	Objects  int                       `json:"objects"`
+	Dirty    []reconciler.ObjectStatus `json:"dirty"`
+	Down     map[string]string         `json:"down,omitempty"` // nodes that don't answer
+	Runs     []reconciler.Run          `json:"runs"`
+
+	Endpoints []endpoint `json:"endpoints"`
+}
+
+// endpoint is a published port of a node.
+type endpoint struct {
+	Node     string      `json:"node"`
+	Role     schema.Role `json:"role"`
+	Name     string      `json:"name"`
+	Address  string      `json:"address"` // host:port
+	Protocol string      `json:"protocol"`
+}
+
+// endpoints lists where the platform can be reached, agents aside.
+func endpoints(live planner.Live) []endpoint {
+	var es []endpoint
+	for _, o := range live.State {
+		c, ok := o.(planner.Container)
+		if !ok {
+			continue
+		}
+		for _, p := range c.Ports {
+			if p.Container != planner.AgentPort {
+				es = append(es, endpoint{c.Name, c.Role, p.Name, net.JoinHostPort(p.Address, strconv.Itoa(p.Host)), p.Protocol})
+			}
+		}
+	}
+	slices.SortFunc(es, func(a, b endpoint) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Name, b.Name))
+	})
+	return es
+}
+
+// shownRuns is how many runs status shows.
+const shownRuns = 5
+
+func statusVerb(o *options) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Tell how the platform stands: what is applied, what isn't, and the latest runs",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.needState("status"); err != nil {
+				return err
+			}
+			r, err := o.status(cmd)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				enc := json.NewEncoder(o.out)
+				enc.SetIndent("", "  ")
+				return enc.Encode(r)
+			}
+			return r.print(o.out)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	return cmd
+}
+
+func (o *options) status(cmd *cobra.Command) (statusReport, error) {
+	ctx := cmd.Context()
+	var r statusReport
+	store, err := wire.OpenInventory(ctx, wire.Config{State: o.state, Database: o.database})
+	if err != nil {
+		return r, err
+	}
+	defer func() { _ = store.Close() }() // only read
+	instance, errI := store.Instance(ctx)
+	objects, errO := store.Objects(ctx)
+	runs, errR := store.Runs(ctx, shownRuns)
+	live, errL := store.Live(ctx)
+	if err := errors.Join(errI, errO, errR, errL); err != nil {
+		return r, err
+	}
+	r = statusReport{Instance: instance, Objects: len(objects), Runs: runs, Down: live.Down, Endpoints: endpoints(live)}
+	for _, s := range objects {
+		if s.Dirty != "" {
+			r.Dirty = append(r.Dirty, s)
+		}
+	}
+	if hostd, err := web.Dial(ctx, filepath.Join(o.state, web.SocketName)); err == nil {
+		s, err := hostd.Status(ctx)
+		if err != nil {
+			return r, err
+		}
+		r.Hostd = &s
+	}
+	return r, nil
+}
+
+func (r statusReport) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "instance\t%s\n", r.Instance)
+	fmt.Fprintf(t, "hostd\t%s\n", r.hostd())
+	fmt.Fprintf(t, "objects\t%d, of which %d are dirty\n", r.Objects, len(r.Dirty))
+	for _, e := range r.Endpoints {
+		fmt.Fprintf(t, "%s\t%s (%s, %s)\n", e.Name, e.Address, e.Protocol, e.Node)
+	}
+	for _, node := range slices.Sorted(maps.Keys(r.Down)) {
+		fmt.Fprintf(t, "down\t%s: %s\n", node, r.Down[node])
+	}
+	for _, s := range r.Dirty {
+		fmt.Fprintf(t, "dirty\t%s: %s\n", s.Ref, firstOf(s.Error, s.Dirty))
+	}
+	if len(r.Runs) > 0 {
+		fmt.Fprint(t, "\nRUN\tCOMMIT\tSTATE\tCHANGES\tFAILED\tSTARTED\tTOOK\tBY\n")
+	}
+	for _, run := range r.Runs {
+		fmt.Fprintf(t, "%d\t%.12s\t%s\t%d of %d\t%d\t%s\t%s\t%s\n", run.ID, run.Commit, run.State, run.Done, run.Changes, run.Failed,
+			run.Started.UTC().Format(time.RFC3339), took(run), run.Holder)
+	}
+	return t.Flush()
+}
+
+func (r statusReport) hostd() string {
+	switch {
+	case r.Hostd == nil:
+		return "not running"
+	case r.Hostd.Converged:
+		return fmt.Sprintf("converged at %.12s", r.Hostd.Applied)
+	case r.Hostd.Message != "":
+		return "not converged: " + r.Hostd.Message
+	}
+	return fmt.Sprintf("working on %.12s", r.Hostd.Head)
+}
+
+func took(r reconciler.Run) string {
+	if r.Finished.IsZero() {
+		return "-"
+	}
+	return round(r.Finished.Sub(r.Started)).String()
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

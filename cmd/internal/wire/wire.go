@@ -1,0 +1,127 @@
+// Package wire puts the program together: the inventory in the state folder, the repository, the certificates, and the
+// far sides. hostctl and hostd are wired by it alike, so that one does what the other shows.
+package wire
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"hostctl/planner"
+	"hostctl/reconciler"
+	"hostctl/reconciler/git"
+	"hostctl/reconciler/inventory"
+	"hostctl/schema"
+)
+
+// Config is what a program is told on its command line or in its environment.
+type Config struct {
+	State    string // folder of the inventory, the CA and hostd's socket
+	Database string // "sqlite:FILE"; "" is inventory.db in State
+	Agent    string // the node-agent program; "" looks beside this program
+	Repo     string // the config repository
+	Branch   string
+	Program  string // for the holder of the run lock: hostctl or hostd
+	Log      *slog.Logger
+}
+
+// Platform is a wired reconciler with what must be closed after use.
+type Platform struct {
+	*reconciler.Reconciler
+	Store *inventory.Store
+}
+
+// Open wires a reconciler. The state folder is made where it isn't there.
+func Open(ctx context.Context, c Config) (*Platform, error) {
+	if err := os.MkdirAll(c.State, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state folder: %w", err)
+	}
+	source, err := git.Open(c.Repo, c.Branch)
+	if err != nil {
+		return nil, err
+	}
+	agent, err := findAgent(c.Agent)
+	if err != nil {
+		return nil, err
+	}
+	store, err := OpenInventory(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	far, err := newFarSides(ctx, c, store, agent)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return &Platform{Store: store, Reconciler: &reconciler.Reconciler{
+		Source:    source,
+		Inventory: store,
+		Connect:   far.connect,
+		Policy:    planner.Policy{AgentBinary: agent.sha256},
+		Holder:    holder(c.Program),
+		Log:       c.Log,
+		Cache:     schema.NewCache(),
+	}}, nil
+}
+
+// Close releases the inventory.
+func (p *Platform) Close() error { return p.Store.Close() }
+
+// OpenInventory opens the inventory alone.
+func OpenInventory(ctx context.Context, c Config) (*inventory.Store, error) {
+	file := filepath.Join(c.State, "inventory.db")
+	if c.Database != "" {
+		name, ok := strings.CutPrefix(c.Database, "sqlite:")
+		if !ok {
+			return nil, errors.New("--database: want sqlite:FILE; this version keeps its inventory in SQLite only")
+		}
+		file = name
+	}
+	return inventory.Open(ctx, file)
+}
+
+func holder(program string) reconciler.Holder {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return reconciler.Holder{Name: fmt.Sprintf("%s@%s:%d", program, host, os.Getpid())}
+}
+
+// agentProgram is the node-agent that goes to the nodes.
+type agentProgram struct {
+	path   string
+	sha256 string // hex
+	size   int64
+}
+
+// findAgent reads the node-agent program beside this one, or the one that was named.
+func findAgent(path string) (agentProgram, error) {
+	if path == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return agentProgram{}, fmt.Errorf("find the node-agent program: %w", err)
+		}
+		if real, err := filepath.EvalSymlinks(self); err == nil {
+			self = real
+		}
+		path = filepath.Join(filepath.Dir(self), "node-agent")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return agentProgram{}, fmt.Errorf("read the node-agent program: %w; build it with 'make build' or name it with --agent", err)
+	}
+	defer func() { _ = f.Close() }()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return agentProgram{}, fmt.Errorf("read the node-agent program: %w", err)
+	}
+	return agentProgram{path: path, sha256: hex.EncodeToString(h.Sum(nil)), size: n}, nil
+}

@@ -1,0 +1,117 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"hostctl/executors"
+	"hostctl/planner"
+)
+
+// Apply carries out a plan exactly. It takes the run lock, records each change before and after it, and ends the run,
+// also where ctx is done before its end. What fails is an *executors.RunError.
+func (r *Reconciler) Apply(ctx context.Context, p planner.Plan, progress func(executors.Event)) error {
+	if err := executable(p); err != nil {
+		return err
+	}
+	tree, err := r.Source.Tree(ctx, p.Commit)
+	if err != nil {
+		return fmt.Errorf("read commit %.12s: %w", p.Commit, err)
+	}
+	journal, err := r.Inventory.Begin(ctx, p, r.Holder)
+	if err != nil {
+		return err
+	}
+	held, release := r.hold(ctx, journal)
+	defer release()
+
+	far := r.farSides(p, Session{Instance: p.Instance, Fence: journal.Run(), Blobs: tree})
+	runErr := executors.Run(held, p, far, journal, executors.Options{Progress: progress})
+	closeErr := far.Close()
+	if err := end(ctx, journal, runErr); err != nil {
+		return errors.Join(runErr, err)
+	}
+	return errors.Join(runErr, closeErr)
+}
+
+// executable refuses a plan that was made for reading only.
+func executable(p planner.Plan) error {
+	if p.Commit == "" {
+		return errors.New("this plan is of files that aren't committed; commit and push them, then plan again")
+	}
+	for _, c := range p.Changes {
+		if n, ok := c.New.(planner.Container); ok && n.ImageID == "" && c.Action != planner.Update {
+			return fmt.Errorf("%s: no engine holds the image %s; build or pull it on host %s, then plan again", n.Ref(), n.Image, n.Target)
+		}
+	}
+	return nil
+}
+
+// hold renews the run's lease until release is called; a lease that is lost cancels the context.
+func (r *Reconciler) hold(ctx context.Context, j Journal) (held context.Context, release func()) {
+	held, cancel := context.WithCancelCause(ctx)
+	lease := r.Holder.Lease
+	if lease == 0 {
+		lease = DefaultLease
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(lease / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-held.Done():
+				return
+			case <-tick.C:
+				if err := j.Extend(held); err != nil && held.Err() == nil {
+					cancel(fmt.Errorf("renew the run's lease: %w", err))
+				}
+			}
+		}
+	}()
+	return held, func() { cancel(nil); <-done }
+}
+
+// end records how the run ended, also after ctx is done.
+func end(ctx context.Context, j Journal, runErr error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	state, message := Succeeded, ""
+	if runErr != nil {
+		state, message = Failed, runErr.Error()
+	}
+	if err := j.End(ctx, state, message); err != nil {
+		return fmt.Errorf("end run %d: %w", j.Run(), err)
+	}
+	return nil
+}
+
+// farSides connects a plan's targets as they are needed.
+func (r *Reconciler) farSides(p planner.Plan, s Session) *executors.Set {
+	targets := make(map[string]planner.Target, len(p.Targets))
+	for _, t := range p.Targets {
+		targets[t.Name] = t
+	}
+	var set *executors.Set
+	set = executors.NewSet(func(name string) (executors.Executor, error) {
+		t, ok := targets[name]
+		if !ok {
+			return nil, executors.Errorf(executors.Refused, "the plan says nothing of target %s", name)
+		}
+		if len(t.AnyOf) > 0 {
+			return executors.AnyOf(t.AnyOf, set.Executor), nil
+		}
+		return r.Connect(t, s)
+	})
+	return set
+}
+
+func closeFar(e executors.Executor) {
+	if c, ok := e.(io.Closer); ok {
+		_ = c.Close() // nothing was written that could be lost
+	}
+}

@@ -1,0 +1,137 @@
+package reconciler
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"hostctl/executors"
+	"hostctl/planner"
+	"hostctl/schema"
+)
+
+// Reconciler makes commits of a Source true. Its fields are set once, before use.
+type Reconciler struct {
+	Source    Source
+	Inventory Inventory
+	Connect   Connect
+	Policy    planner.Policy
+	Holder    Holder
+	Log       *slog.Logger
+
+	Cache schema.Cache // of parsed blobs; nil: none
+}
+
+// Connect opens the far side of a target that names a Docker engine or a node's agent. An executor that can be closed
+// (io.Closer) is closed after use.
+type Connect func(t planner.Target, s Session) (executors.Executor, error)
+
+// Session is what far sides are told about who is calling.
+type Session struct {
+	Instance string
+	Fence    int64           // number of the run; 0 for one that only looks
+	Blobs    executors.Blobs // files of the commit; nil for one that only looks
+}
+
+// ImageResolver is the ability of a Docker executor to say which images its engine holds: ids by tag. Tags that it
+// doesn't hold are missing in the answer.
+type ImageResolver interface {
+	ImageIDs(ctx context.Context, tags []string) (map[string]string, error)
+}
+
+// Plan loads a commit and plans it against the inventory. Bad input is a schema.Errors; a plan that must not be carried
+// out is a refusal of the planner.
+func (r *Reconciler) Plan(ctx context.Context, commit string) (planner.Plan, error) {
+	tree, err := r.Source.Tree(ctx, commit)
+	if err != nil {
+		return planner.Plan{}, fmt.Errorf("read commit %.12s: %w", commit, err)
+	}
+	return r.PlanTree(ctx, tree, commit)
+}
+
+// PlanTree plans a tree, which need not be committed: commit is "" then, and the plan can't be applied.
+func (r *Reconciler) PlanTree(ctx context.Context, tree schema.Tree, commit string) (planner.Plan, error) {
+	manifest, err := schema.Load(tree, r.Cache)
+	if err != nil {
+		return planner.Plan{}, err
+	}
+	manifest.Commit = commit
+	live, err := r.Inventory.Live(ctx)
+	if err != nil {
+		return planner.Plan{}, fmt.Errorf("read inventory: %w", err)
+	}
+	if live, err = r.resolveImages(ctx, manifest, live); err != nil {
+		return planner.Plan{}, err
+	}
+	p, err := planner.New(manifest, live, r.Policy)
+	if err != nil {
+		return p, &PlanError{Err: err}
+	}
+	return p, nil
+}
+
+// resolveImages asks the engines for the images that the inventory knows no id of. Those that no engine holds stay
+// unresolved; the plan shows them and can't be applied.
+func (r *Reconciler) resolveImages(ctx context.Context, m schema.Manifest, live planner.Live) (planner.Live, error) {
+	var missing []string
+	for _, p := range m.NodeProfiles {
+		if live.Images[p.Image] == "" {
+			missing = append(missing, p.Image)
+		}
+	}
+	if len(missing) == 0 || r.Connect == nil {
+		return live, nil
+	}
+	slices.Sort(missing)
+	found, err := r.askImages(ctx, m.Hosts, slices.Compact(missing))
+	if err != nil {
+		return live, err
+	}
+	if len(found) == 0 {
+		return live, nil
+	}
+	if err := r.Inventory.SetImages(ctx, found); err != nil {
+		return live, fmt.Errorf("record image ids: %w", err)
+	}
+	return r.Inventory.Live(ctx)
+}
+
+// askImages asks every host's engine; an id must be the same wherever an image is held.
+func (r *Reconciler) askImages(ctx context.Context, hosts []schema.Host, tags []string) (map[string]string, error) {
+	found := map[string]string{}
+	for _, h := range hosts {
+		ids, err := r.hostImages(ctx, planner.Target{Name: h.Name, Docker: &h.Docker}, tags)
+		if executors.KindOf(err) == executors.Unreachable {
+			r.Log.Warn("engine doesn't answer", "host", h.Name, "error", err)
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("ask host %s for images: %w", h.Name, err)
+		}
+		for tag, id := range ids {
+			if other, ok := found[tag]; ok && other != id {
+				return nil, fmt.Errorf("image %s is %.19s on one host and %.19s on %s; bring the same image to all hosts", tag, other, id, h.Name)
+			}
+			found[tag] = id
+		}
+	}
+	return found, nil
+}
+
+func (r *Reconciler) hostImages(ctx context.Context, t planner.Target, tags []string) (map[string]string, error) {
+	instance, err := r.Inventory.Instance(ctx)
+	if err != nil {
+		return nil, err
+	}
+	far, err := r.Connect(t, Session{Instance: instance})
+	if err != nil {
+		return nil, err
+	}
+	defer closeFar(far)
+	resolver, ok := far.(ImageResolver)
+	if !ok {
+		return nil, nil
+	}
+	return resolver.ImageIDs(ctx, tags)
+}
