@@ -1,0 +1,3 @@
+#!/bin/sh
+# Packages start no daemons here: s6 does.
+exit 101
