@@ -123,12 +123,23 @@ func (c *catalog) declare(f file, e *entry) {
 	case *FQDN:
 		host := *b
 		host.HostnameAt.File = f.path
-		add(c, &c.fqdns, o, host)
+		c.declareFQDN(o, host)
 	case *Zone:
 		add(c, &c.zones, o, *b)
 	case *recordDraft:
 		c.drafts = append(c.drafts, &decl[recordDraft]{o, b})
 	}
+}
+
+// declareFQDN enters a host name. One without a name of its own, and declared by the same tenant twice, is reported for
+// what it is.
+func (c *catalog) declareFQDN(o origin, host FQDN) {
+	first := c.fqdns.get(o.meta.Tenant, host.Hostname)
+	if first != nil && first.v.Hostname == host.Hostname && o.meta.Name == host.Hostname && host.Hostname != "" {
+		c.fail(&o, "spec.hostname", "the host name %s is declared twice, first at %s; keep one", host.Hostname, first.v.HostnameAt)
+		return
+	}
+	add(c, &c.fqdns, o, host)
 }
 
 // add enters a resource into its table; a name that is taken is refused.

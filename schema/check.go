@@ -1,5 +1,16 @@
 package schema
 
-// check applies the rules that hold between resources. A resource with errors of its own is passed over.
+// check applies the rules that hold between resources. A resource with errors of its own is passed over, and so is a
+// reference that linking has reported.
 func (c *catalog) check() {
+	c.checkNodes()
+	c.checkNetworks()
+	c.checkPorts()
+	c.checkHosts()
+	c.checkTenants()
+	c.checkWebroots()
+	c.checkDomains()
+	c.checkHostnames()
+	c.checkZones()
+	c.checkRecords()
 }

@@ -57,7 +57,7 @@ func (l *loader) folder(c *catalog, w *decl[Webroot], dir string) ([]ContentFile
 			continue // reported
 		}
 		if err := CheckRelPath(rel); err != nil {
-			c.fail(&w.origin, field, "the file %s: %v; rename it", printablePath(f.path), err)
+			c.fail(&w.origin, field, "the file %s: %v; rename it", printable(f.path), err)
 			continue
 		}
 		size, pointer, err := l.size(f)
@@ -72,9 +72,9 @@ func (l *loader) folder(c *catalog, w *decl[Webroot], dir string) ([]ContentFile
 	}
 	switch {
 	case len(out) == 0:
-		c.fail(&w.origin, field, "the folder %s holds no files; it must stand beside this file", printablePath(dir))
+		c.fail(&w.origin, field, "the folder %s holds no files; it must stand beside this file", printable(dir))
 	case total > MaxContent:
-		c.fail(&w.origin, field, "the files of %s have %d bytes; at most %d are allowed: leave content out and let the tenant bring them", printablePath(dir), total, MaxContent)
+		c.fail(&w.origin, field, "the files of %s have %d bytes; at most %d are allowed: leave content out and let the tenant bring them", printable(dir), total, MaxContent)
 	}
 	return out, nil
 }
@@ -86,7 +86,7 @@ func (l *loader) size(f file) (int64, bool, error) {
 	}
 	data, err := l.tree.Read(f.blob)
 	if err != nil {
-		return 0, false, fmt.Errorf("read %s: %w", printablePath(f.path), err)
+		return 0, false, fmt.Errorf("read %s: %w", printable(f.path), err)
 	}
 	p := &Parsed{size: int64(len(data)), pointer: bytes.HasPrefix(data, []byte(lfsPrefix))}
 	if l.cache != nil {

@@ -18,6 +18,7 @@ type entry struct {
 	meta   Meta
 	body   any     // *Platform, *HostingPlan, … with the Meta of this entry not yet in it; *recordDraft for a ZoneRecord
 	places []place // of the fields that later checks speak of, in document order
+	short  string  // path of the short form that declares it, such as "spec.fqdns[2]"; "" for a document of its own
 	broken bool    // it has errors of its own: it is known by name, and not checked further
 }
 
@@ -29,10 +30,14 @@ type place struct {
 
 // recordDraft is a ZoneRecord before its Zone is known.
 type recordDraft struct {
-	zone   string // name of the Zone resource
-	name   string // as written
-	record ZoneRecord
+	zone    string // name of the Zone resource
+	name    string // as written
+	unnamed bool   // its metadata.name follows from its content
+	record  ZoneRecord
 }
+
+// provisional names an unnamed record in errors until its zone is known.
+func (r *recordDraft) provisional() string { return r.name + "/" + r.record.Type }
 
 // webrootDraft is a Webroot before the files of its content folder are known.
 type webrootDraft struct {
@@ -81,9 +86,19 @@ func (d *decoder) document() {
 	}
 	own := &entry{meta: d.meta, body: body, places: d.places}
 	d.entries = append([]*entry{own}, d.entries...)
-	for _, e := range d.entries {
-		e.broken = len(d.errors) > 0
+	for _, e := range d.errors {
+		d.entryOf(e.Field).broken = true
 	}
+}
+
+// entryOf is the entry whose field has a path: one of a short form, or the document's own.
+func (d *decoder) entryOf(field string) *entry {
+	for _, e := range d.entries[1:] {
+		if rest, ok := strings.CutPrefix(field, e.short); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return e
+		}
+	}
+	return d.entries[0]
 }
 
 // envelope finds the kind, without which nothing else can be checked.

@@ -41,8 +41,8 @@ func decodeWebroot(d *decoder, spec *yaml.Node) any {
 	path := child(child(spec, "content"), "path")
 	d.mark("spec.content.path", path)
 	draft := &webrootDraft{webroot: w, content: d.value(path, CheckRelPath)}
-	for _, n := range items(child(spec, "fqdns")) {
-		d.shortFQDN(n)
+	for i, n := range items(child(spec, "fqdns")) {
+		d.shortFQDN(i, n)
 	}
 	return draft
 }
@@ -99,19 +99,17 @@ func (d *decoder) redirects(n *yaml.Node) []Redirect {
 func redirectField(i int) string { return "spec.redirects[" + strconv.Itoa(i) + "]" }
 
 // shortFQDN decodes an entry of a Webroot's fqdns to the FQDN it stands for.
-func (d *decoder) shortFQDN(n *yaml.Node) {
+func (d *decoder) shortFQDN(i int, n *yaml.Node) {
 	hostname := n
 	if n.Kind == yaml.MappingNode {
 		hostname = child(n, "hostname")
 	}
 	f := d.fqdn(hostname, child(n, "dns"))
-	if f.Hostname == "" {
-		return
-	}
 	f.Webroot = d.meta.Name
 	d.entries = append(d.entries, &entry{
-		meta: Meta{Kind: KindFQDN, Name: f.Hostname, Position: Position{Line: n.Line, Column: n.Column}},
-		body: f,
+		meta:  Meta{Kind: KindFQDN, Name: f.Hostname, Position: Position{Line: n.Line, Column: n.Column}},
+		body:  f,
+		short: "spec.fqdns[" + strconv.Itoa(i) + "]",
 	})
 }
 
@@ -162,22 +160,23 @@ func decodeZone(d *decoder, spec *yaml.Node) any {
 		TTL:         d.integer(child(spec, "ttl"), 0),
 	}
 	d.unique(child(spec, "nameservers"), z.Nameservers)
-	for _, n := range items(child(spec, "records")) {
-		d.shortRecord(n)
+	for i, n := range items(child(spec, "records")) {
+		d.shortRecord(i, n)
 	}
 	return z
 }
 
 // shortRecord decodes an entry of a Zone's records to the ZoneRecord it stands for.
-func (d *decoder) shortRecord(n *yaml.Node) {
+func (d *decoder) shortRecord(i int, n *yaml.Node) {
 	outer := d.places
 	d.places = nil
 	draft := d.record(n, "")
-	draft.zone = d.meta.Name
+	draft.zone, draft.unnamed = d.meta.Name, true
 	d.entries = append(d.entries, &entry{
-		meta:   Meta{Kind: KindZoneRecord, Position: Position{Line: n.Line, Column: n.Column}},
+		meta:   Meta{Kind: KindZoneRecord, Name: draft.provisional(), Position: Position{Line: n.Line, Column: n.Column}},
 		body:   draft,
 		places: d.places,
+		short:  "spec.records[" + strconv.Itoa(i) + "]",
 	})
 	d.places = outer
 }
@@ -233,7 +232,10 @@ func decodeZoneRecord(d *decoder, spec *yaml.Node) any {
 	draft := d.record(spec, "spec.")
 	draft.zone = d.value(child(spec, "zone"), CheckSlug)
 	d.mark("spec.zone", child(spec, "zone"))
-	if d.meta.Name != "" && !strings.Contains(d.meta.Name, ".") {
+	switch name := d.meta.Name; {
+	case name == "":
+		d.meta.Name, draft.unnamed = draft.provisional(), true
+	case !strings.ContainsAny(name, "./"):
 		d.value(child(child(d.root, "metadata"), "name"), CheckSlug)
 	}
 	return draft

@@ -21,7 +21,7 @@ type Error struct {
 // Error is "path:line:col: kind/name: field: what is wrong; the way out".
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(printablePath(e.File))
+	b.WriteString(printable(e.File))
 	if e.Line > 0 {
 		fmt.Fprintf(&b, ":%d:%d", e.Line, e.Column)
 	}
@@ -29,14 +29,14 @@ func (e *Error) Error() string {
 	if e.Kind != "" {
 		b.WriteString(strings.ToLower(string(e.Kind)))
 		if e.Name != "" {
-			b.WriteString("/" + e.Name)
+			b.WriteString("/" + printable(shorten(e.Name)))
 		}
 		b.WriteString(": ")
 	}
 	if e.Field != "" {
-		b.WriteString(e.Field + ": ")
+		b.WriteString(printable(e.Field) + ": ")
 	}
-	b.WriteString(e.Text)
+	b.WriteString(printable(e.Text))
 	return b.String()
 }
 
@@ -71,15 +71,15 @@ func (es Errors) sorted() Errors {
 	return slices.CompactFunc(es, func(a, b *Error) bool { return *a == *b })
 }
 
-// printablePath quotes a path that would break a line of output or disguise itself.
-func printablePath(path string) string {
-	if isPrintable(path) {
-		return path
+// printable quotes a text that would break a line of output or disguise itself.
+func printable(s string) string {
+	if isPrintable(s) {
+		return s
 	}
-	return fmt.Sprintf("%q", path)
+	return fmt.Sprintf("%q", s)
 }
 
 // String is "path:line:col".
 func (p Position) String() string {
-	return fmt.Sprintf("%s:%d:%d", printablePath(p.File), p.Line, p.Column)
+	return fmt.Sprintf("%s:%d:%d", printable(p.File), p.Line, p.Column)
 }

@@ -65,7 +65,7 @@ func (c *catalog) infrastructure(d *decl[Cluster], part string, i *Infrastructur
 // profile checks that a profile is there and of a role.
 func (c *catalog) profile(o *origin, field, name string, role Role) {
 	p := c.profiles.get("", name)
-	if !c.refer(o, field, KindNodeProfile, name, find(&c.profiles, "", name)) || p.broken || role == "" {
+	if !c.refer(o, field, KindNodeProfile, name, find(&c.profiles, "", name)) || p.broken || o.broken {
 		return
 	}
 	if p.v.Role != role {
@@ -241,10 +241,15 @@ func (c *catalog) linkRecord(d *decl[recordDraft], zone *decl[Zone]) {
 		r.TTL = zone.v.TTL
 	}
 	derived := name + "/" + r.Type
+	if d.v.unnamed {
+		d.meta.Name = derived
+	}
 	if written := d.meta.Name; strings.ContainsAny(written, "./") && written != derived {
 		c.fail(&d.origin, "metadata.name", "is %q; leave it out, or write %q or a plain name", shorten(written), derived)
-	} else if written == "" {
-		d.meta.Name = derived
+	}
+	if first := c.records.get(d.meta.Tenant, derived); first != nil && d.v.unnamed {
+		c.fail(&d.origin, d.field("name"), "the RRset %s %s is declared twice, first at %s; put the values into one", name, r.Type, first.meta.Position)
+		return
 	}
 	add(c, &c.records, d.origin, r)
 }

@@ -81,7 +81,7 @@ func (l *loader) feed(fn func(index int, data []byte)) error {
 		}
 		data, err := l.tree.Read(f.blob)
 		if err != nil {
-			return fmt.Errorf("read %s: %w", printablePath(f.path), err)
+			return fmt.Errorf("read %s: %w", printable(f.path), err)
 		}
 		fn(i, data)
 	}

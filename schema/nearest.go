@@ -9,7 +9,7 @@ func nearest(word string, candidates []string) string {
 		if strings.EqualFold(word, c) {
 			return c
 		}
-		if d := distance(strings.ToLower(word), strings.ToLower(c), bestDistance); d < bestDistance || d == bestDistance && best == "" && d < len(c) {
+		if d := distance(strings.ToLower(word), strings.ToLower(c), bestDistance); d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}

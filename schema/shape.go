@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,7 +90,7 @@ func (s *kindSchema) explain(kind Kind, root *yaml.Node, leaf *jsonschema.Valida
 	case "required":
 		return missingKeys(at, path, rule)
 	case "type":
-		return []*Error{errorAt(at, path, "%s", wrongType(at, rule["type"]))}
+		return []*Error{errorAt(at, path, "%s", wrongType(at, rule))}
 	case "enum", "const":
 		return []*Error{errorAt(at, path, "%s", notOneOf(kind, at, path, rule))}
 	case "minimum", "maximum", "exclusiveMinimum":
@@ -152,11 +153,13 @@ func missingKeys(at *yaml.Node, path string, rule map[string]any) []*Error {
 }
 
 // wrongType says what a value is and what it must be.
-func wrongType(at *yaml.Node, want any) string {
-	wants := typeNames(want)
+func wrongType(at *yaml.Node, rule map[string]any) string {
+	wants := typeNames(rule["type"])
 	switch {
 	case isNull(at):
 		return "has no value; write " + wants + ", or leave the key out"
+	case at.Kind == yaml.ScalarNode && !matches(rule["pattern"], at.Value):
+		return fmt.Sprintf("is the %s %s; wanted: %v", scalarName(at), at.Value, rule["description"])
 	case at.Kind == yaml.ScalarNode && strings.Contains(wants, "string"):
 		return fmt.Sprintf("%s is a %s; write it in quotes: %q", at.Value, scalarName(at), at.Value)
 	case at.Kind == yaml.ScalarNode:
@@ -165,6 +168,12 @@ func wrongType(at *yaml.Node, want any) string {
 		return "is a list; write " + wants
 	}
 	return "is an object; write " + wants
+}
+
+// matches reports whether a value would fit a pattern once it is a string; true where there is none.
+func matches(pattern any, value string) bool {
+	p, ok := pattern.(string)
+	return !ok || regexp.MustCompile(p).MatchString(value)
 }
 
 // typeNames is a list of JSON Schema types in words.
@@ -218,7 +227,7 @@ func notOneOf(kind Kind, at *yaml.Node, path string, rule map[string]any) string
 
 // bounds is the range a rule allows, in words.
 func bounds(rule map[string]any) string {
-	number := func(v any) string { return strings.TrimSuffix(fmt.Sprintf("%v", v), ".0") }
+	number := func(v any) string { f, _ := v.(float64); return strconv.FormatFloat(f, 'f', -1, 64) }
 	lo, hasLo := rule["minimum"]
 	hi, hasHi := rule["maximum"]
 	over, hasOver := rule["exclusiveMinimum"]

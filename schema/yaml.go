@@ -17,6 +17,7 @@ import (
 const (
 	maxNodes   = 400_000  // values of a file, aliases counted as often as they are used
 	maxAliases = 100      // uses of anchors in a file
+	maxCopied  = 10_000   // values that uses of anchors stand for
 	maxDepth   = 40       // nesting
 	maxScalar  = 64 << 10 // bytes of one value
 )
@@ -83,6 +84,7 @@ func syntaxError(data []byte, err error) *Error {
 type walker struct {
 	nodes   int
 	aliases int
+	copied  int
 	spent   bool // a budget is used up: nothing more is read
 	errors  []*Error
 	open    []*yaml.Node // anchored nodes being resolved, against cycles
@@ -157,9 +159,9 @@ func (w *walker) copyAt(n, at *yaml.Node, depth int) *yaml.Node {
 	}
 	c.Content = make([]*yaml.Node, len(n.Content))
 	for i, child := range n.Content {
-		w.nodes++
-		if w.nodes > maxNodes {
-			w.stop(at, "the file has more than %d values (aliases counted as often as used); write them out", maxNodes)
+		w.copied++
+		if w.copied > maxCopied {
+			w.stop(at, "the anchors of this file stand for more than %d values; write them out", maxCopied)
 			return &c
 		}
 		c.Content[i] = w.copyAt(child, at, depth+1)
