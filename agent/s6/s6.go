@@ -142,46 +142,42 @@ func (s Scan) Signal(ctx context.Context, name, letter string) error {
 	return nil
 }
 
-// Remove stops a service, waits until it has ended (it may take as long as its Grace), and forgets it. One that isn't
-// there is removed already.
+// Remove stops a service, waits until it has ended (it may take as long as its Grace), and forgets it. It is out of the
+// list of services at once. One that isn't there is removed already.
 func (s Scan) Remove(ctx context.Context, name string, grace time.Duration) error {
 	if !nameForm.MatchString(name) {
 		return fmt.Errorf("service %q: no name for a service", name)
 	}
-	if _, err := os.Lstat(s.dir(name)); errors.Is(err, os.ErrNotExist) {
+	if !s.Has(name) {
 		return nil
 	}
-	if _, err := argv.Run(ctx, "s6-svok", s.dir(name)); err == nil {
-		// -x: the supervisor ends when the service is down, and asks nobody else.
-		if _, err := argv.Run(ctx, "s6-svc", "-xd", s.dir(name)); err != nil {
-			return fmt.Errorf("stop service %s: %w", name, err)
-		}
-		if err := s.ended(ctx, name, grace); err != nil {
-			return err
-		}
-	}
-	gone := s.dir(".old-" + name)
-	if err := errors.Join(os.RemoveAll(gone), os.Rename(s.dir(name), gone)); err != nil {
+	// The supervisor is inside its folder, under whatever name: once the scanner finds it gone from its list, it is told
+	// to bring its service down and to end. Told so while listed, it would be started anew.
+	gone := ".old-" + name
+	if err := errors.Join(os.RemoveAll(s.dir(gone)), os.Rename(s.dir(name), s.dir(gone))); err != nil {
 		return fmt.Errorf("remove service %s: %w", name, err)
 	}
 	if _, err := argv.Run(ctx, "s6-svscanctl", "-an", string(s)); err != nil {
 		return fmt.Errorf("remove service %s: %w", name, err)
 	}
-	return os.RemoveAll(gone)
+	if err := s.ended(ctx, gone, grace); err != nil {
+		return err
+	}
+	return os.RemoveAll(s.dir(gone))
 }
 
 // ended waits until a service has no supervisor any more.
 func (s Scan) ended(ctx context.Context, name string, grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, grace+settle)
 	defer cancel()
-	for {
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		if _, err := argv.Run(ctx, "s6-svok", s.dir(name)); argv.Code(err) == 1 {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("service %s: still runs after %v", name, grace+settle)
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }
