@@ -9,12 +9,14 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -24,9 +26,6 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
-
-	"crypto/tls"
-	"time"
 
 	"hostctl/agent/agentpb"
 	"hostctl/agent/blobs"
@@ -166,7 +165,7 @@ func (a *Agent) Observe(_ *agentpb.ObserveRequest, stream grpc.ServerStreamingSe
 func (a *Agent) distinct() []executors.Executor {
 	var es []executors.Executor
 	for _, k := range planner.Ladder {
-		if e, ok := a.Executors[k]; ok && !slices.Contains(es, e) {
+		if e, ok := a.Executors[k]; ok && !slices.ContainsFunc(es, func(o executors.Executor) bool { return same(o, e) }) {
 			es = append(es, e)
 		}
 	}

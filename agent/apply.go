@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"reflect"
 	"slices"
 	"time"
 
@@ -40,7 +41,7 @@ func (a *Agent) apply(ctx context.Context, r *agentpb.ApplyRequest) []error {
 	case a.turn <- struct{}{}:
 		defer func() { <-a.turn }()
 	case <-ctx.Done():
-		return executors.All(n, canceled(ctx))
+		return executors.All(n, executors.NotTried(ctx))
 	}
 
 	cs := make([]planner.Change, n)
@@ -71,7 +72,7 @@ func (a *Agent) parts(cs []planner.Change, errs []error) iter.Seq[part] {
 			continue
 		}
 		e := a.Executors[c.Ref().Kind]
-		if len(ps) == 0 || ps[len(ps)-1].executor != e {
+		if len(ps) == 0 || !same(ps[len(ps)-1].executor, e) {
 			ps = append(ps, part{executor: e})
 		}
 		p := &ps[len(ps)-1]
@@ -80,11 +81,16 @@ func (a *Agent) parts(cs []planner.Change, errs []error) iter.Seq[part] {
 	return slices.Values(ps)
 }
 
+// same reports whether two executors are one. Those that can't be compared are taken for different ones.
+func same(a, b executors.Executor) bool {
+	return reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
+}
+
 // applyPart writes what is intended, acts, and writes how it ended.
 func (a *Agent) applyPart(ctx context.Context, fence int64, p part) (errs []error) {
 	n := len(p.changes)
 	if ctx.Err() != nil {
-		return executors.All(n, canceled(ctx))
+		return executors.All(n, executors.NotTried(ctx))
 	}
 	if err := a.Store.Begin(fence, p.changes); err != nil {
 		return executors.All(n, err)
@@ -153,10 +159,6 @@ func wellFormed(c planner.Change) error {
 		return fmt.Errorf("change %d is no %q", c.ID, c.Action)
 	}
 	return nil
-}
-
-func canceled(ctx context.Context) error {
-	return executors.Errorf(executors.Canceled, "not tried: %w", context.Cause(ctx))
 }
 
 // result is an error as it travels.

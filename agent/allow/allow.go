@@ -1,33 +1,34 @@
-// Package allow holds the grammars of all that an agent is sent. The controller has checked every value before; the agent
-// checks them again, for what it writes into configuration files and runs as root must not depend on who asks.
+// Package allow holds the grammars of what an agent is sent and package schema doesn't know: what the planner derives. The
+// controller has checked every value before; the agent checks them again, schema's with schema's own functions (so that
+// no layer accepts what the next refuses), for what it writes into configuration files and runs as root must not depend on
+// who asks.
 //
 // Each function allows a set of characters and forms; none looks for bad ones.
 package allow
 
 import (
 	"fmt"
-	"path"
 	"regexp"
-	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"hostctl/schema"
 )
 
 var (
-	slugForm    = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}[a-z0-9]$`)
-	loginForm   = regexp.MustCompile(`^t-[a-z0-9][a-z0-9-]{0,29}$`)
-	labelForm   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	digitsForm  = regexp.MustCompile(`^[0-9]+$`)
-	relForm     = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
+	loginForm   = regexp.MustCompile(`^t-[a-z][a-z0-9_-]{0,29}$`)
 	versionForm = regexp.MustCompile(`^[1-9][0-9]?\.[0-9]{1,2}$`)
-	envForm     = regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,63}$`)
 	blobForm    = regexp.MustCompile(`^[0-9a-f]{40}$`)
 )
 
-// Slug allows the name of a tenant or a site.
-func Slug(s string) error {
-	if !slugForm.MatchString(s) {
-		return fmt.Errorf("%q is no name: want a-z, 0-9 and -, 2 to 32 characters", s)
+// Site allows the name of an object that belongs to a site of a tenant: "<tenant>.<site>".
+func Site(name, tenant, site string) error {
+	if err := schema.CheckSlug(tenant); err != nil {
+		return fmt.Errorf("tenant %w", err)
+	}
+	if err := schema.CheckSlug(site); err != nil {
+		return fmt.Errorf("site %w", err)
+	}
+	if name != tenant+"."+site {
+		return fmt.Errorf("%q isn't the name of site %s of tenant %s", name, site, tenant)
 	}
 	return nil
 }
@@ -35,7 +36,7 @@ func Slug(s string) error {
 // Login allows the login of a tenant: the prefix t- keeps it apart from every login of the system.
 func Login(s string) error {
 	if !loginForm.MatchString(s) {
-		return fmt.Errorf("%q is no tenant's login: want t- and then a-z, 0-9 and -", s)
+		return fmt.Errorf("%q isn't a tenant's login: want t- and then a-z, 0-9, _ and -, at most 32 in all", s)
 	}
 	return nil
 }
@@ -43,33 +44,19 @@ func Login(s string) error {
 // UID allows the user ids that tenants may have: none of the system's, nor nobody's.
 func UID(uid int) error {
 	if uid < 1000 || uid >= 1<<31-1 || uid == 65534 || uid == 65535 {
-		return fmt.Errorf("%d is no tenant's user id: want 1000 or more", uid)
+		return fmt.Errorf("%d isn't a tenant's user id: want 1000 or more", uid)
 	}
 	return nil
 }
 
-// FQDN allows a normalised host name: lower-case A-labels, two or more, no trailing dot, no address.
-func FQDN(s string) error {
-	labels := strings.Split(s, ".")
-	ok := len(s) <= 253 && len(labels) >= 2 && !digitsForm.MatchString(labels[len(labels)-1])
-	for _, l := range labels {
-		ok = ok && labelForm.MatchString(l)
+// Hostname allows a host name that is normalised already.
+func Hostname(s string) error {
+	name, err := schema.ParseHostname(s)
+	if err != nil {
+		return err
 	}
-	if !ok {
-		return fmt.Errorf("%q is no host name", s)
-	}
-	return nil
-}
-
-// RelPath allows a clean path below a folder.
-func RelPath(s string) error {
-	if len(s) > 4096 || !relForm.MatchString(s) || path.IsAbs(s) || path.Clean(s) != s || s == "." || s == ".." || strings.HasPrefix(s, "../") {
-		return fmt.Errorf("%q is no clean relative path of A-Z, a-z, 0-9 and ._-", s)
-	}
-	for part := range strings.SplitSeq(s, "/") {
-		if len(part) > 255 {
-			return fmt.Errorf("%q has a part of more than 255 characters", s)
-		}
+	if name != s {
+		return fmt.Errorf("%q isn't normalised: want %q", s, name)
 	}
 	return nil
 }
@@ -77,7 +64,7 @@ func RelPath(s string) error {
 // Version allows a runtime's version, major.minor.
 func Version(s string) error {
 	if !versionForm.MatchString(s) {
-		return fmt.Errorf("%q is no version: want major.minor", s)
+		return fmt.Errorf("%q isn't a version: want major.minor", s)
 	}
 	return nil
 }
@@ -85,26 +72,7 @@ func Version(s string) error {
 // Blob allows a git blob id.
 func Blob(s string) error {
 	if !blobForm.MatchString(s) {
-		return fmt.Errorf("%q is no blob id", s)
-	}
-	return nil
-}
-
-// notByTenants are environment variables that steer PHP, the web server or the loader instead of the site.
-var notByTenants = regexp.MustCompile(`^(PHP_VALUE|PHP_ADMIN_VALUE|PHP_FLAG|PHP_ADMIN_FLAG|SCRIPT_FILENAME|DOCUMENT_ROOT|PATH_INFO|HTTPS|PATH|HOME|PORT|USER|FPM_SOCKETS|HTTP_.*|SERVER_.*|REMOTE_.*|LD_.*)$`)
-
-// EnvName allows the name of an environment variable that a site may set.
-func EnvName(s string) error {
-	if !envForm.MatchString(s) || notByTenants.MatchString(s) {
-		return fmt.Errorf("%q is no environment variable that a site may set", s)
-	}
-	return nil
-}
-
-// Text allows UTF-8 without control characters.
-func Text(s string) error {
-	if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
-		return fmt.Errorf("%q holds control characters, or isn't UTF-8", s)
+		return fmt.Errorf("%q isn't a blob id", s)
 	}
 	return nil
 }

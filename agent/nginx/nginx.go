@@ -76,7 +76,7 @@ func (m *Manager) Apply(ctx context.Context, cs []planner.Change) []error {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return executors.All(len(cs), executors.Errorf(executors.Canceled, "not tried: %w", context.Cause(ctx)))
+		return executors.All(len(cs), executors.NotTried(ctx))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"path"
 	"strings"
 
@@ -15,15 +14,12 @@ import (
 
 // check refuses a vhost that holds anything but what its grammars allow.
 func check(v planner.Vhost) error {
-	errs := []error{allow.Slug(v.Tenant), allow.Slug(v.Site)}
-	if v.Name != v.Tenant+"."+v.Site {
-		errs = append(errs, fmt.Errorf("%q is not the name of site %s of tenant %s", v.Name, v.Site, v.Tenant))
-	}
+	errs := []error{allow.Site(v.Name, v.Tenant, v.Site)}
 	for _, h := range v.Hostnames {
-		errs = append(errs, allow.FQDN(h))
+		errs = append(errs, allow.Hostname(h))
 	}
 	if v.DocumentRoot != "" {
-		errs = append(errs, allow.RelPath(v.DocumentRoot))
+		errs = append(errs, schema.CheckRelPath(v.DocumentRoot))
 	}
 	switch v.Type {
 	case schema.RuntimePHP:
@@ -33,39 +29,24 @@ func check(v planner.Vhost) error {
 		errs = append(errs, fmt.Errorf("this version serves php and static sites, not %q", v.Type))
 	}
 	for _, r := range v.Redirects {
-		_, _, err := redirect(r)
-		errs = append(errs, err)
+		errs = append(errs, checkRedirect(r))
 	}
 	return errors.Join(errs...)
 }
 
-// redirect returns the decoded path that is matched and the place that is sent, neither of which holds what means
-// something in nginx's configuration once it is quoted.
-func redirect(r schema.Redirect) (from, to string, err error) {
+func checkRedirect(r schema.Redirect) error {
 	switch r.Status {
 	case 301, 302, 307, 308:
 	default:
-		return "", "", fmt.Errorf("redirect of %q: status %d is none of 301, 302, 307, 308", r.From, r.Status)
+		return fmt.Errorf("redirect of %q: status %d is none of 301, 302, 307, 308", r.From, r.Status)
 	}
-	if err := errors.Join(allow.Text(r.From), allow.Text(r.To)); err != nil {
-		return "", "", fmt.Errorf("redirect: %w", err)
+	if err := schema.CheckRedirectFrom(r.From); err != nil {
+		return fmt.Errorf("redirect of %w", err)
 	}
-	// nginx compares the path after decoding it.
-	if from, err = url.PathUnescape(r.From); err != nil {
-		return "", "", fmt.Errorf("redirect of %q: %w", r.From, err)
+	if _, err := schema.ParseRedirectTo(r.To); err != nil {
+		return fmt.Errorf("redirect to %w", err)
 	}
-	if err := allow.Text(from); err != nil || !strings.HasPrefix(from, "/") || strings.Contains(r.From, "?") {
-		return "", "", fmt.Errorf("redirect of %q: want a path that begins with /", r.From)
-	}
-	u, err := url.Parse(r.To)
-	if err != nil {
-		return "", "", fmt.Errorf("redirect to %q: %w", r.To, err)
-	}
-	local := u.Scheme == "" && u.Host == "" && strings.HasPrefix(r.To, "/") && !strings.HasPrefix(r.To, "//") && !strings.HasPrefix(r.To, `/\`)
-	if !local && !((u.Scheme == "http" || u.Scheme == "https") && u.Host != "") {
-		return "", "", fmt.Errorf("redirect to %q: want a path that begins with /, or an http(s) URL", r.To)
-	}
-	return from, escape(r.To), nil
+	return nil
 }
 
 // escape writes what a URL may not hold plainly, and $, as %XX: in nginx a $ begins a variable wherever it stands, quoted
@@ -113,11 +94,7 @@ func render(v planner.Vhost, p paths) ([]byte, error) {
 	w.line("    disable_symlinks if_not_owner from=%s;", quote(site))
 	w.line("    absolute_redirect off;")
 	for _, r := range v.Redirects {
-		from, to, err := redirect(r)
-		if err != nil {
-			return nil, err
-		}
-		w.line("    location = %s { return %d %s; }", quote(from), r.Status, quote(to))
+		w.line("    location = %s { return %d %s; }", quote(r.From), r.Status, quote(escape(r.To)))
 	}
 	w.line("    location ^~ /.well-known/ {")
 	w.line("        location ~* %s { return 404; }", quote(source))

@@ -15,6 +15,7 @@ import (
 	"hostctl/agent/argv"
 	"hostctl/executors"
 	"hostctl/planner"
+	"hostctl/schema"
 )
 
 // Options say where the node's users are kept. The zero value is the system itself.
@@ -41,7 +42,7 @@ func (m *Manager) Apply(ctx context.Context, cs []planner.Change) []error {
 	errs := make([]error, len(cs))
 	for i, c := range cs {
 		if ctx.Err() != nil {
-			errs[i] = executors.Errorf(executors.Canceled, "%s: not tried: %w", c.Ref(), context.Cause(ctx))
+			errs[i] = executors.NotTried(ctx)
 			continue
 		}
 		if err := m.apply(ctx, c); err != nil {
@@ -88,7 +89,7 @@ func (m *Manager) apply(ctx context.Context, c planner.Change) error {
 }
 
 func check(u planner.User) error {
-	if err := allow.Slug(u.Name); err != nil {
+	if err := schema.CheckSlug(u.Name); err != nil {
 		return err
 	}
 	if err := allow.Login(u.Login); err != nil {

@@ -55,7 +55,7 @@ func (m *Manager) Apply(ctx context.Context, cs []planner.Change) []error {
 	errs := make([]error, len(cs))
 	for i, c := range cs {
 		if ctx.Err() != nil {
-			errs[i] = executors.Errorf(executors.Canceled, "%s: not tried: %w", c.Ref(), context.Cause(ctx))
+			errs[i] = executors.NotTried(ctx)
 			continue
 		}
 		if err := m.apply(c); err != nil {
@@ -95,15 +95,12 @@ func (m *Manager) apply(c planner.Change) error {
 }
 
 func check(w planner.Webroot) error {
-	errs := []error{allow.Slug(w.Tenant), allow.Slug(w.Site), allow.UID(w.UID)}
-	if w.Name != w.Tenant+"."+w.Site {
-		errs = append(errs, fmt.Errorf("%q is not the name of site %s of tenant %s", w.Name, w.Site, w.Tenant))
-	}
+	errs := []error{allow.Site(w.Name, w.Tenant, w.Site), allow.UID(w.UID)}
 	if w.DocumentRoot != "" {
-		errs = append(errs, allow.RelPath(w.DocumentRoot))
+		errs = append(errs, schema.CheckRelPath(w.DocumentRoot))
 	}
 	for _, f := range w.Files {
-		errs = append(errs, allow.RelPath(f.Path), allow.Blob(string(f.Blob)))
+		errs = append(errs, schema.CheckRelPath(f.Path), allow.Blob(string(f.Blob)))
 	}
 	return errors.Join(errs...)
 }

@@ -9,9 +9,12 @@ import (
 
 	"hostctl/agent/blobs"
 	"hostctl/agent/nginx"
+	"hostctl/agent/php"
 	"hostctl/agent/users"
 	"hostctl/agent/webroots"
 	"hostctl/executors"
+	"hostctl/executors/haproxy"
+	"hostctl/executors/powerdns"
 	"hostctl/planner"
 	"hostctl/schema"
 )
@@ -23,6 +26,12 @@ func executorsOf(ctx context.Context, c config, kept *blobs.Folder, log *slog.Lo
 		return web(ctx, c, kept, log)
 	case schema.RoleServiceDB:
 		return nil, nil // its database is the image's; hostd only asks whether it is there
+	case schema.RoleLB:
+		lb := haproxy.New(haproxy.Options{Target: c.Node, Instance: c.Instance})
+		return map[planner.Kind]executors.Executor{planner.KindBackend: lb, planner.KindServer: lb, planner.KindRoute: lb}, nil
+	case schema.RoleDNS:
+		dns := powerdns.New(powerdns.Options{Target: c.Cluster + "-dns", Instance: c.Instance})
+		return map[planner.Kind]executors.Executor{planner.KindZone: dns, planner.KindRRset: dns}, nil
 	}
 	return nil, fmt.Errorf("HOSTCTL_ROLE: this version knows no role %q", c.Role)
 }
@@ -30,7 +39,7 @@ func executorsOf(ctx context.Context, c config, kept *blobs.Folder, log *slog.Lo
 // webUser is who nginx's workers are.
 const webUser = "www-data"
 
-func web(_ context.Context, c config, kept *blobs.Folder, _ *slog.Logger) (map[planner.Kind]executors.Executor, error) {
+func web(ctx context.Context, c config, kept *blobs.Folder, log *slog.Logger) (map[planner.Kind]executors.Executor, error) {
 	u, err := user.Lookup(webUser)
 	if err != nil {
 		return nil, err
@@ -43,9 +52,14 @@ func web(_ context.Context, c config, kept *blobs.Folder, _ *slog.Logger) (map[p
 	if err != nil {
 		return nil, err
 	}
+	pools := php.New(php.Options{Node: c.Node})
+	if err := pools.Start(ctx); err != nil { // the agent has to serve all the same, or nobody could repair it
+		log.Error("start PHP", "error", err)
+	}
 	return map[planner.Kind]executors.Executor{
 		planner.KindUser:    users.New(users.Options{Node: c.Node}),
 		planner.KindWebroot: webroots.New(webroots.Options{GID: gid, Blobs: kept}),
+		planner.KindRuntime: pools,
 		planner.KindVhost:   nginx.New(nginx.Options{Node: c.Node, LogUID: uid, LogGID: gid}),
 	}, nil
 }
