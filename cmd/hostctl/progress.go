@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
+	"hostctl/executors"
 	"hostctl/planner"
 	"hostctl/reconciler"
 )
@@ -15,13 +17,13 @@ const manyChanges = 200
 
 // progress tells a run as it goes, a line for each change that has ended.
 type progress struct {
-	w      io.Writer
-	total  int
-	done   int
-	failed int
-	began  time.Time
-	told   time.Time
-	last   reconciler.Event // the final one
+	w       io.Writer
+	total   int
+	done    int
+	untried int
+	began   time.Time
+	told    time.Time
+	last    reconciler.Event // the final one
 }
 
 func newProgress(w io.Writer, total int) *progress {
@@ -39,9 +41,12 @@ func (p *progress) event(e reconciler.Event) {
 	c := e.Change
 	p.total = c.Of
 	p.done++
-	if c.Error != "" {
-		p.failed++
-		p.print("  ! %s %s: %s\n", c.Action, c.Ref, c.Error)
+	switch {
+	case c.Phase == string(executors.PhaseBlocked), c.Phase == string(executors.PhaseCanceled):
+		p.untried++
+		return
+	case c.Error != "":
+		p.print("  ! %s %s: %s\n", c.Action, c.Ref, firstLine(c.Error))
 		return
 	}
 	if p.total <= manyChanges {
@@ -81,6 +86,12 @@ func sign(a planner.Action) string {
 		return "±"
 	}
 	return "-"
+}
+
+// firstLine is enough of an error while a run goes on: its end tells all.
+func firstLine(text string) string {
+	first, _, _ := strings.Cut(text, "\n")
+	return first
 }
 
 func round(d time.Duration) time.Duration {
