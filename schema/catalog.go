@@ -242,17 +242,14 @@ func (c *catalog) manifest() Manifest {
 
 // collect copies the sound resources of a table, sorted by tenant and name.
 func collect[T any](t *table[T], meta func(*T) *Meta) []T {
-	out := make([]T, 0, len(t.list))
-	for _, d := range t.list {
-		if d.broken {
-			continue
-		}
-		out = append(out, *d.v)
-		*meta(&out[len(out)-1]) = d.meta
-	}
-	slices.SortStableFunc(out, func(a, b T) int {
-		x, y := meta(&a), meta(&b)
-		return cmp.Or(strings.Compare(x.Tenant, y.Tenant), strings.Compare(x.Name, y.Name))
+	sorted := t.sound()
+	slices.SortStableFunc(sorted, func(a, b *decl[T]) int {
+		return cmp.Or(strings.Compare(a.meta.Tenant, b.meta.Tenant), strings.Compare(a.meta.Name, b.meta.Name))
 	})
+	out := make([]T, len(sorted))
+	for i, d := range sorted {
+		out[i] = *d.v
+		*meta(&out[i]) = d.meta
+	}
 	return out
 }
