@@ -66,8 +66,8 @@ func (e *Executor) updateContainer(ctx context.Context, o planner.Container) err
 	if !ok || planner.HashOf(withLimits(is, o)) != planner.HashOf(o) {
 		return executors.Errorf(executors.Conflict, "%s: what runs differs in more than its limits from what the plan was made against; plan again", o.Ref())
 	}
-	if is.NanoCPUs != 0 && o.NanoCPUs == 0 {
-		return executors.Errorf(executors.Refused, "%s: Docker can't take the CPU limit away from a running container; give a larger one in the NodeProfile", o.Ref())
+	if is.NanoCPUs != 0 && o.NanoCPUs == 0 || is.Memory != 0 && o.Memory == 0 {
+		return executors.Errorf(executors.Refused, "%s: Docker can't take a memory or CPU limit away from a running container; give a larger one in the NodeProfile", o.Ref())
 	}
 	if _, err := e.engine.ContainerUpdate(ctx, found.ID, container.UpdateConfig{Resources: newLimits(o)}); err != nil {
 		return fail(o.Ref(), "change the limits", err)
@@ -140,6 +140,8 @@ func (e *Executor) create(ctx context.Context, o planner.Container) (id string, 
 	switch {
 	case err != nil && cerrdefs.IsNotFound(err) && textHas(err, "No such image", "no such image"):
 		return "", e.noImage(o)
+	case err != nil && cerrdefs.IsConflict(err): // the name is taken since it was looked for: by a request of a run that was killed
+		return "", executors.Errorf(executors.Busy, "%s: create the container: %w", o.Ref(), err)
 	case err != nil:
 		return "", fail(o.Ref(), "create the container", err)
 	}

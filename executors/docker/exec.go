@@ -3,6 +3,7 @@ package docker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -78,7 +79,7 @@ func (e *Executor) lastLines(ctx context.Context, id string) string {
 	}
 	defer log.Close() //nolint:errcheck // it was only read
 	out := &tail{}
-	if _, err := stdcopy.StdCopy(out, out, log); err != nil && err != io.EOF {
+	if _, err := stdcopy.StdCopy(out, out, log); err != nil && !errors.Is(err, io.EOF) {
 		return "\n  (its log can't be read: " + err.Error() + ")"
 	}
 	text := strings.TrimSpace(out.String())

@@ -129,12 +129,7 @@ func firstLimits(o planner.Container) container.Resources {
 	return r
 }
 
-// newLimits are changes of a container's limits. For the engine 0 means no change, and -1 no limit.
+// newLimits are changes of a container's limits. For the engine 0 means no change, but for pids, where it means no limit.
 func newLimits(o planner.Container) container.Resources {
-	const unlimited = -1
-	r := container.Resources{Memory: o.Memory, MemorySwap: o.Memory, NanoCPUs: o.NanoCPUs, PidsLimit: &o.Pids}
-	if o.Memory == 0 {
-		r.Memory, r.MemorySwap = unlimited, unlimited
-	}
-	return r
+	return container.Resources{Memory: o.Memory, MemorySwap: o.Memory, NanoCPUs: o.NanoCPUs, PidsLimit: &o.Pids}
 }

@@ -58,7 +58,7 @@ func (e *Executor) follow(messages <-chan events.Message, errs <-chan error, cha
 			if m.Action != events.ActionHealthStatusHealthy && m.Action != events.ActionHealthStatusRunning {
 				changed()
 			}
-		case <-errs:
+		case <-errs: //nolint:errcheck // whatever ended the stream, it is opened again
 			return
 		}
 	}

@@ -228,9 +228,10 @@ func (w *world) clean(t *testing.T) {
 // inDocker is what an object is called there.
 func (w *world) inDocker(name string) string { return name + "." + w.instance[:8] }
 
-func (w *world) inspect(t *testing.T, name string) container.InspectResponse {
+// inspect returns what the engine says of node 0.
+func (w *world) inspect(t *testing.T) container.InspectResponse {
 	t.Helper()
-	c, err := w.engine.ContainerInspect(t.Context(), w.inDocker(name))
+	c, err := w.engine.ContainerInspect(t.Context(), w.inDocker("web-1-0"))
 	if err != nil {
 		t.Fatal(err)
 	}
