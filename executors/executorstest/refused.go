@@ -2,6 +2,7 @@ package executorstest
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -21,8 +22,8 @@ func testRefused(t *testing.T, s *suite) {
 	defer cancel()
 	j := &journal{}
 	err := executors.Run(ctx, p, s.e, j, executors.Options{})
-	failed, ok := err.(*executors.RunError)
-	if !ok {
+	var failed *executors.RunError
+	if !errors.As(err, &failed) {
 		t.Fatalf("Run: %v, want a *RunError", err)
 	}
 	for _, f := range failed.Failures {
