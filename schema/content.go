@@ -67,6 +67,9 @@ func (l *loader) folder(c *catalog, w *decl[Webroot], dir string) ([]ContentFile
 		if pointer {
 			l.fail(f.path, "is a git LFS pointer, not the file itself; take the file out of LFS (git lfs untrack) and commit it")
 		}
+		if f.blob == "" {
+			l.fail(f.path, "the file has more than %d bytes; take it out of the content folder", MaxFileSize)
+		}
 		total += size
 		out = append(out, ContentFile{Path: rel, Blob: f.blob, Size: size})
 	}
@@ -81,6 +84,9 @@ func (l *loader) folder(c *catalog, w *decl[Webroot], dir string) ([]ContentFile
 
 // size tells how many bytes a file has, and whether it is an LFS pointer.
 func (l *loader) size(f file) (int64, bool, error) {
+	if f.blob == "" {
+		return 0, false, nil // too large for Dir; the caller tells
+	}
 	if p, ok := l.known(f.blob); ok {
 		return p.size, p.pointer, nil
 	}

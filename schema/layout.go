@@ -91,8 +91,8 @@ func (l *loader) oddFile(f file, folded map[string]string) string {
 	}
 	folded[lower] = f.path
 	switch {
-	case f.blob == "" && f.mode.IsRegular() && strings.Contains(f.path, "/"):
-		return fmt.Sprintf("the file has more than %d bytes; split it into several files", MaxFileSize)
+	case f.blob == "" && isYAML(f.path):
+		return tooLarge
 	case !strings.Contains(f.path, "/"):
 		return "is a file; " + f.path + " must be a folder"
 	}

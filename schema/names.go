@@ -116,7 +116,7 @@ func isOneLine(s string) bool {
 // CheckMailAddress accepts the plain address of a person: local@domain, unquoted.
 func CheckMailAddress(s string) error {
 	local, domain, ok := strings.Cut(s, "@")
-	if !ok || !mailLocalPattern.MatchString(local) || len(local) > 64 {
+	if !ok || !mailLocalPattern.MatchString(local) || len(local) > 64 || !isPrintableASCII(domain) {
 		return fmt.Errorf("%q isn't a mail address; write one such as hostmaster@example.com", shorten(s))
 	}
 	if _, err := ParseHostname(domain); err != nil {

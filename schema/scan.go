@@ -8,6 +8,9 @@ import (
 	"unicode/utf8"
 )
 
+// tooLarge is said of files above MaxFileSize.
+var tooLarge = fmt.Sprintf("the file has more than %d bytes; split it into several files", MaxFileSize)
+
 // lfsPrefix begins every git LFS pointer (git-lfs specification, "The Pointer").
 const lfsPrefix = "version https://git-lfs.github.com/spec/"
 
@@ -16,7 +19,7 @@ const lfsPrefix = "version https://git-lfs.github.com/spec/"
 func scanBytes(data []byte) *Error {
 	switch {
 	case len(data) > MaxFileSize:
-		return &Error{Text: fmt.Sprintf("the file has more than %d bytes; split it into several files", MaxFileSize)}
+		return &Error{Line: 1, Column: 1, Text: tooLarge}
 	case bytes.HasPrefix(data, []byte(lfsPrefix)):
 		return &Error{Line: 1, Column: 1, Text: "is a git LFS pointer, not the file itself; take the file out of LFS (git lfs untrack) and commit it"}
 	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
