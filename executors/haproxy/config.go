@@ -19,11 +19,12 @@ const marker = "# hostctl: all below is generated, and read back. Changes made h
 const unknown = "be_unknown"
 
 // frontend is how requests come in. What a visitor may not say about himself is removed. A name that isn't in the map, or
-// whose backend isn't there, gets 421 (RFC 9110 15.5.20).
+// whose backend isn't there, gets 421 (RFC 9110 15.5.20); not exactly one Host gets 400 (RFC 9112 3.2).
 const frontend = `
 frontend fe_http
     bind %s
-    http-request deny deny_status 400 if { req.hdr_cnt(host) gt 1 }
+    option httplog
+    http-request deny deny_status 400 unless { req.hdr_cnt(host) eq 1 }
     http-request del-header X-Forwarded- -m beg
     http-request del-header Forwarded
     http-request del-header X-Real-IP

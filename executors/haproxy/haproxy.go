@@ -23,7 +23,7 @@ type Options struct {
 	Config string   // default /etc/haproxy/haproxy.cfg
 	Maps   string   // folder of maps; default /etc/haproxy/maps
 	Bind   string   // what to listen on; default :80
-	Check  []string // argv that checks the configuration whose name is appended; default haproxy -c -q -f
+	Check  []string // argv that checks the configuration whose name is appended; default haproxy -c -f, for -q would hide the reason
 
 	// Reload makes the running process one with the present configuration. It returns when the new process has started.
 	// Default: `reload` on the master's socket (management guide 9.4).
@@ -41,7 +41,7 @@ func (o Options) withDefaults() Options {
 	o.Bind = cmp.Or(o.Bind, ":80")
 	o.Wait = cmp.Or(o.Wait, 5*time.Second)
 	if o.Check == nil {
-		o.Check = []string{"haproxy", "-c", "-q", "-f"}
+		o.Check = []string{"haproxy", "-c", "-f"}
 	}
 	return o
 }

@@ -138,7 +138,7 @@ func (b *balancer) options() haproxy.Options {
 		Master:   b.dir + "/master.sock",
 		Config:   b.dir + "/haproxy.cfg",
 		Maps:     b.dir + "/maps",
-		Check:    []string{"docker", "exec", b.name, "haproxy", "-c", "-q", "-f"},
+		Check:    []string{"docker", "exec", b.name, "haproxy", "-c", "-f"},
 	}
 }
 
