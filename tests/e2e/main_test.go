@@ -1,0 +1,274 @@
+// Package e2e runs whole platforms on the real parts: Docker, node agents, nginx, PHP-FPM, PowerDNS on PostgreSQL, and
+// HAProxy, driven by git push alone.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hostctl/examples"
+	"hostctl/tests/platform"
+)
+
+// programs is where the three programs under test were built.
+var programs string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	if len(os.Args) > 1 && strings.Contains(strings.Join(os.Args, " "), "-test.short=true") {
+		fmt.Println("end-to-end tests need Docker and minutes: not with -short")
+		return 0
+	}
+	dir, err := os.MkdirTemp("", "hostctl-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := build(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	programs = dir
+	return m.Run()
+}
+
+// build builds the programs as a release is built: the agent must run in any image.
+func build(dir string) error {
+	for _, args := range [][]string{
+		{"build", "-race", "-o", dir, "hostctl/cmd/hostctl", "hostctl/cmd/hostd"},
+		{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", dir, "hostctl/cmd/node-agent"},
+	} {
+		c := exec.Command("go", args...)
+		if args[1] != "-race" {
+			c.Env = append(os.Environ(), "CGO_ENABLED=0")
+		}
+		if out, err := c.CombinedOutput(); err != nil {
+			return fmt.Errorf("go %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	return nil
+}
+
+// site is a platform under test with what is known of it.
+type site struct {
+	platform.Platform
+	t   *testing.T
+	out *output
+	at  platform.Endpoints
+}
+
+// output keeps what pushes print.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+// take returns what was printed since it was last taken.
+func (o *output) take() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.b.String()
+	o.b.Reset()
+	return s
+}
+
+// newSite makes a platform with examples/demo in its clone, not yet pushed, and removes all of it after the test.
+func newSite(t *testing.T) *site {
+	t.Helper()
+	ctx := t.Context()
+	out := &output{}
+	// Unix sockets need short paths.
+	dir, err := os.MkdirTemp("", "e2e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{Platform: platform.Platform{Bin: programs, Dir: dir, Out: out}, t: t, out: out}
+	t.Cleanup(s.remove)
+	s.must(s.Init(ctx))
+	s.startHostd()
+	s.must(s.MakeClone(ctx))
+	s.must(os.CopyFS(s.Clone(), examples.Demo()))
+	s.moveOff()
+	return s
+}
+
+func (s *site) startHostd() {
+	s.t.Helper()
+	if _, err := s.StartHostd(s.t.Context(), "--look-every", "2s"); err != nil {
+		s.t.Fatalf("%v\n%s", err, s.log())
+	}
+}
+
+func (s *site) remove() {
+	if s.t.Failed() {
+		s.t.Logf("hostd's log:\n%s", s.log())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	if err := s.Remove(ctx); err != nil {
+		s.t.Errorf("remove the platform: %v", err)
+	}
+}
+
+func (s *site) log() string {
+	b, err := os.ReadFile(filepath.Join(s.Dir, "hostd.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+func (s *site) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatalf("%v\n%s", err, s.out.take())
+	}
+}
+
+// moveOff gives the platform a network and ports that nobody else uses, so that several run side by side.
+func (s *site) moveOff() {
+	s.t.Helper()
+	slot := takeSlot(s.t)
+	s.edit("10.77.0.0/24", fmt.Sprintf("10.78.%d.0/24", slot))
+	s.edit("{first: 20000, last: 20999}", fmt.Sprintf("{first: %d, last: %d}", 21000+slot*20, 21000+slot*20+19))
+}
+
+// takeSlot reserves one of 200 places on this machine for as long as the test runs, other test processes included.
+func takeSlot(t *testing.T) int {
+	t.Helper()
+	for slot := range 200 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 26000+slot))
+		if err == nil {
+			t.Cleanup(func() { _ = l.Close() })
+			return slot
+		}
+	}
+	t.Fatal("200 platforms under test already")
+	return 0
+}
+
+// edit replaces a text in every file of the clone that holds it; one must.
+func (s *site) edit(old, with string) {
+	s.t.Helper()
+	found := false
+	err := filepath.WalkDir(s.Clone(), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			if d != nil && d.Name() == ".git" {
+				return fs.SkipDir
+			}
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(b, []byte(old)) {
+			return err
+		}
+		found = true
+		return os.WriteFile(path, bytes.ReplaceAll(b, []byte(old), []byte(with)), 0o644)
+	})
+	s.must(err)
+	if !found {
+		s.t.Fatalf("no file of the clone holds %q", old)
+	}
+}
+
+// push commits and pushes, waits until it is true, and returns what the push printed.
+func (s *site) push(message string) string {
+	s.t.Helper()
+	printed := s.pushOnly(message)
+	if err := s.Settled(s.t.Context(), 2*time.Minute); err != nil {
+		s.t.Fatalf("after %q: %v\n%s", message, err, printed)
+	}
+	if s.at == (platform.Endpoints{}) {
+		at, err := s.Endpoints(s.t.Context())
+		s.must(err)
+		s.at = at
+	}
+	return printed
+}
+
+// pushOnly commits and pushes and returns what the push printed.
+func (s *site) pushOnly(message string) string {
+	s.t.Helper()
+	s.out.take()
+	err := s.Push(s.t.Context(), message)
+	printed := s.out.take()
+	if err != nil {
+		s.t.Fatalf("push %q: %v\n%s", message, err, printed)
+	}
+	return printed
+}
+
+// wantNoChanges checks that a second plan is empty.
+func (s *site) wantNoChanges() {
+	s.t.Helper()
+	out, err := s.Hostctl(s.t.Context(), "plan", "-C", s.Clone())
+	if err != nil || !strings.HasPrefix(out, "No changes") {
+		s.t.Errorf("the next plan is not empty (%v):\n%s", err, out)
+	}
+}
+
+// wantServed checks that a host name answers with 200 and a page that holds some words.
+func (s *site) wantServed(host, words string) {
+	s.t.Helper()
+	code, body, err := s.at.Fetch(s.t.Context(), host)
+	if err != nil || code != 200 || !strings.Contains(body, words) {
+		s.t.Errorf("GET %s: %d %q, %v; want 200 with %q", host, code, body, err, words)
+	}
+}
+
+func (s *site) wantCode(host string, want int) {
+	s.t.Helper()
+	code, _, err := s.at.Fetch(s.t.Context(), host)
+	if err != nil || code != want {
+		s.t.Errorf("GET %s: %d, %v; want %d", host, code, err, want)
+	}
+}
+
+// docker runs the docker command and returns what it printed.
+func (s *site) docker(args ...string) string {
+	s.t.Helper()
+	out, err := exec.CommandContext(s.t.Context(), "docker", args...).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("docker %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// containers returns the names of the platform's containers, without the instance.
+func (s *site) containers() []string {
+	s.t.Helper()
+	st, err := s.Status(s.t.Context())
+	s.must(err)
+	var names []string
+	for _, n := range strings.Fields(s.docker("ps", "--format", "{{.Names}}", "--filter", "label=hostctl.instance="+st.Instance)) {
+		name, _, _ := strings.Cut(n, ".")
+		names = append(names, name)
+	}
+	return names
+}
+
+// container returns the engine's name of a node.
+func (s *site) container(node string) string {
+	s.t.Helper()
+	st, err := s.Status(s.t.Context())
+	s.must(err)
+	return strings.TrimSpace(s.docker("ps", "--format", "{{.Names}}", "--filter", "label=hostctl.instance="+st.Instance, "--filter", "name="+node+"."))
+}
