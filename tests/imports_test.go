@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"migrations":              {},
 	"examples":                {},
 	"cmd/...":                 {"..."},
+	"tests":                   {"..."},
 	"tests/...":               {"..."},
 	// The parts of the agent: each one program of the node.
 	"agent/...":                          {"executors", "planner", "schema", "agent/..."},
