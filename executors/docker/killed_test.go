@@ -67,3 +67,23 @@ func TestKilledInTheMiddleOfARequest(t *testing.T) {
 		})
 	}
 }
+
+// stopping is a client whose first program in a container finds it stopped.
+type stopping struct{ *client.Client }
+
+func (s stopping) ContainerExecCreate(ctx context.Context, id string, o container.ExecOptions) (container.ExecCreateResponse, error) {
+	if err := s.ContainerKill(ctx, id, "KILL"); err != nil {
+		return container.ExecCreateResponse{}, err
+	}
+	return s.Client.ContainerExecCreate(ctx, id, o)
+}
+
+// A node that stops while it is observed isn't there, and the others are.
+func TestNodeThatStopsWhileItIsObserved(t *testing.T) {
+	w := newWorld(t)
+	fatal(t, w.started(t, w.node(0)))
+	objects, err := docker.New(stopping{w.engine}, docker.Options{Target: target, Instance: w.instance}).Observe(t.Context())
+	if err != nil || len(objects) != 2 {
+		t.Errorf("observed %v, %v; want the network and the volume", objects, err)
+	}
+}

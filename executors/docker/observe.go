@@ -121,8 +121,13 @@ func (e *Executor) observeNode(ctx context.Context, id string) ([]planner.Object
 		return nil, err
 	}
 	agent, err := e.observeAgent(ctx, c)
-	if err != nil || agent == nil {
-		return []planner.Object{node}, err
+	switch {
+	case err != nil && kind(err) == executors.Conflict:
+		return nil, nil // it stopped since it was listed
+	case err != nil:
+		return nil, err
+	case agent == nil:
+		return []planner.Object{node}, nil
 	}
 	return []planner.Object{node, agent}, nil
 }

@@ -22,12 +22,14 @@ const (
 	defaultHealth = "/opt/hostctl/healthy"
 )
 
-// The engine's own health check is for people and for Observe; Apply doesn't wait for its interval.
+// The engine's own health check is for Observe, and for people; Apply doesn't wait for its interval. A node that it calls
+// unhealthy is made anew, so it takes a minute of failures: a busy machine is slow to answer, and services are restarted
+// by s6 and left out by the load balancers long before.
 const (
 	healthInterval = 10 * time.Second
-	healthTimeout  = 5 * time.Second
+	healthTimeout  = 10 * time.Second
 	healthStart    = 30 * time.Second
-	healthRetries  = 3
+	healthRetries  = 6
 )
 
 // Logs of a container on its host.
