@@ -13,6 +13,7 @@ package executorstest
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -91,8 +92,8 @@ func Test(t *testing.T, h Harness) {
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, newSuite(t, h)) })
 	}
-	for name, damage := range h.Damage {
-		t.Run("damage/"+name, func(t *testing.T) { testDamage(t, newSuite(t, h), damage) })
+	for _, name := range slices.Sorted(maps.Keys(h.Damage)) {
+		t.Run("damage/"+name, func(t *testing.T) { testDamage(t, newSuite(t, h), h.Damage[name]) })
 	}
 }
 
@@ -230,7 +231,7 @@ func (s *suite) mustApply(t *testing.T, cs []planner.Change) {
 	}
 }
 
-// observe returns what is there of samples, and of what may not be there at all.
+// observe returns what is there.
 func (s *suite) observe(t *testing.T) planner.State {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), s.Wait)
@@ -249,7 +250,7 @@ func (s *suite) observe(t *testing.T) planner.State {
 	return state
 }
 
-// same reports how what is observed differs from want; "" for not at all.
+// differences reports how what is observed differs from want; nothing for not at all.
 func (s *suite) differences(t *testing.T, want []planner.Object) []string {
 	t.Helper()
 	var diffs []string
