@@ -226,7 +226,10 @@ func (m *Manager) bring(ctx context.Context, e edit) error {
 	if err != nil {
 		return err
 	}
-	if !differs && now != 0 {
+	switch {
+	case !differs && now == 0:
+		return nil // nothing was ever made, nothing is to be removed
+	case !differs:
 		return m.ensure(ctx, now)
 	}
 	next := now + 1
@@ -246,9 +249,6 @@ func (m *Manager) bring(ctx context.Context, e edit) error {
 
 // use takes a tested generation into use, and goes back to the one before if it does not get live.
 func (m *Manager) use(ctx context.Context, now, next int) error {
-	if err := m.include(); err != nil {
-		return err
-	}
 	if err := m.gens.Use(next); err != nil {
 		return err
 	}

@@ -32,6 +32,9 @@ func (m *Manager) ensure(ctx context.Context, n int) error {
 func (m *Manager) reload(ctx context.Context, n int) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
 	defer cancel()
+	if err := m.include(); err != nil {
+		return err
+	}
 	if err := m.o.Scan.Up(ctx, m.o.Service); err != nil {
 		return executors.Errorf(executors.Busy, "nginx does not start: %w", err)
 	}

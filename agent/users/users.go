@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"hostctl/agent/allow"
 	"hostctl/agent/argv"
@@ -161,7 +162,7 @@ func (m *Manager) delete(ctx context.Context, u planner.User) error {
 		if e.uid != u.UID {
 			return executors.Errorf(executors.Conflict, "login %s has id %d here, not %d: it is somebody else's", u.Login, e.uid, u.UID)
 		}
-		if _, err := m.run(ctx, "userdel", u.Login); err != nil && argv.Code(err) != 6 { // 6: there is none
+		if err := m.remove(ctx, u.Login); err != nil {
 			return err
 		}
 	}
@@ -171,6 +172,28 @@ func (m *Manager) delete(ctx context.Context, u planner.User) error {
 	_, err = m.run(ctx, "groupdel", u.Login)
 	return err
 }
+
+// remove removes a login. What still runs as it is let end for a moment: a pool that was removed finishes its requests.
+func (m *Manager) remove(ctx context.Context, login string) error {
+	const inUse, none = 8, 6 // userdel(8), EXIT VALUES
+	last := time.Now().Add(patience)
+	for {
+		_, err := m.run(ctx, "userdel", login)
+		if err == nil || argv.Code(err) == none {
+			return nil
+		}
+		if argv.Code(err) != inUse || time.Now().After(last) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return executors.NotTried(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+const patience = 5 * time.Second
 
 // Observe implements executors.Observer: the logins with our prefix.
 func (m *Manager) Observe(context.Context) ([]planner.Object, error) {

@@ -1,0 +1,187 @@
+package agent_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"testing"
+
+	"hostctl/agent/blobs"
+	"hostctl/agent/nginx"
+	"hostctl/agent/php"
+	"hostctl/agent/users"
+	"hostctl/agent/webroots"
+	"hostctl/executors"
+	"hostctl/executors/executorstest"
+	"hostctl/planner"
+	"hostctl/schema"
+)
+
+// inside is set where the tests run within a node's container.
+const inside = "HOSTCTL_TEST_INSIDE"
+
+// The executors of a web node pass the suite through the agent.
+func TestConformanceFar(t *testing.T) {
+	if os.Getenv(inside) != "" {
+		t.Skip("runs outside of a node")
+	}
+	n := startNode(t)
+	h := harness(n.files, func(t *testing.T, script string) { n.script(script) })
+	h.New = func(*testing.T) executors.Executor {
+		n.script("s6-svc -wD -d /run/service/node-agent;" + wipe + "s6-svc -u /run/service/node-agent")
+		n.ready()
+		return n.dial(1)
+	}
+	executorstest.Test(t, h)
+}
+
+// And they pass it in process: this very program runs within a node's container, and TestInside is what it does there.
+func TestConformanceNear(t *testing.T) {
+	if os.Getenv(inside) != "" {
+		t.Skip("runs outside of a node")
+	}
+	n := startNode(t)
+	n.script("s6-svc -wD -d /run/service/node-agent")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	docker(t, "cp", self, n.container+":/tests")
+	cmd := exec.Command("docker", "exec", "--env", inside+"=1", n.container, "/tests", "-test.run", "^TestInside$", "-test.v")
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestInside(t *testing.T) {
+	if os.Getenv(inside) == "" {
+		t.Skip("runs within a node, for TestConformanceNear")
+	}
+	content := files{}
+	h := harness(content, script)
+	h.New = func(t *testing.T) executors.Executor {
+		script(t, wipe)
+		www, err := user.Lookup("www-data")
+		if err != nil {
+			t.Fatal(err)
+		}
+		gid, _ := strconv.Atoi(www.Gid)
+		uid, _ := strconv.Atoi(www.Uid)
+		return byKind{
+			planner.KindUser:    users.New(users.Options{Node: nodeName}),
+			planner.KindWebroot: webroots.New(webroots.Options{GID: gid, Blobs: content}),
+			planner.KindRuntime: php.New(php.Options{Node: nodeName}),
+			planner.KindVhost:   nginx.New(nginx.Options{Node: nodeName, LogUID: uid, LogGID: gid}),
+		}
+	}
+	executorstest.Test(t, h)
+}
+
+// wipe makes a node what it was at its start.
+const wipe = `
+for s in /run/service/php-*; do test ! -e "$s" || mv "$s" $(mktemp -d /run/service/.wiped-XXXXXX); done
+s6-svscanctl -an /run/service
+rm -rf /etc/nginx/hostctl/* /etc/php/hostctl/* /run/php/* /srv/tenants/* /srv/tenants/.hostctl /var/lib/php/hostctl
+s6-svc -wu -u /run/service/nginx; s6-svc -h /run/service/nginx
+for u in $(cut -d: -f1 /etc/passwd | grep ^t- || true); do pkill -9 -u $u || true; userdel $u; done
+`
+
+func script(t *testing.T, text string) {
+	t.Helper()
+	if out, err := exec.Command("sh", "-euc", text).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// byKind is executors as an agent has them, without the agent.
+type byKind map[planner.Kind]executors.Executor
+
+func (m byKind) Apply(ctx context.Context, cs []planner.Change) []error {
+	var errs []error
+	for len(cs) > 0 {
+		kind, n := cs[0].Ref().Kind, 1
+		for n < len(cs) && cs[n].Ref().Kind == kind {
+			n++
+		}
+		if e := m[kind]; e != nil {
+			errs = append(errs, e.Apply(ctx, cs[:n])...)
+		} else {
+			errs = append(errs, executors.All(n, executors.Errorf(executors.Refused, "no executor of kind %s", kind))...)
+		}
+		cs = cs[n:]
+	}
+	return errs
+}
+
+func (m byKind) Observe(ctx context.Context) ([]planner.Object, error) {
+	var all []planner.Object
+	for _, e := range m {
+		objects, err := e.(executors.Observer).Observe(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, objects...)
+	}
+	return all, nil
+}
+
+// harness is what both have in common: samples, and how to spoil them.
+func harness(content files, run func(t *testing.T, script string)) executorstest.Harness {
+	n := &node{files: content}
+	acme := n.newSite("acme", 20001, true,
+		content.add("public/index.php", "<?php echo 1;"), content.add("public/a/b.css", "b{}"), content.add("public/a/c", "c"))
+	other := n.newSite("other", 20002, false)
+	acme.runtime.Env = map[string]string{"A": `x'"y`}
+	acme.runtime.INI = map[string]string{"memory_limit": "64M"}
+	acme.runtime.FPM = schema.FPM{MaxChildren: 3}
+	acme.vhost.Redirects = []schema.Redirect{{From: "/old", To: "https://www.acme.example/new?a=b&c", Status: 301}}
+
+	user2, webroot2, runtime2, vhost2 := acme.user, acme.webroot, acme.runtime, acme.vhost
+	user2.Locked = true
+	webroot2.Files = []schema.ContentFile{content.add("public/a", "a file where a folder was"), content.add("public/index.php", "<?php echo 2;")}
+	runtime2.Env, runtime2.FPM.MaxChildren = nil, 0
+	vhost2.Hostnames, vhost2.Redirects = []string{"acme.example", "shop.acme.example"}, nil
+
+	twice := n.newSite("twice", 20003, false).vhost
+	twice.Redirects = []schema.Redirect{{From: "/x", To: "/y", Status: 302}, {From: "/x", To: "/z", Status: 302}}
+	unset := n.newSite("unset", 20003, true).runtime
+	unset.Env = map[string]string{"A": "$HOME"}
+	first, second := n.newSite("first", 20004, false).vhost, n.newSite("second", 20005, false).vhost
+	second.Hostnames = first.Hostnames
+
+	return executorstest.Harness{
+		Kinds: []planner.Kind{planner.KindUser, planner.KindWebroot, planner.KindRuntime, planner.KindVhost},
+		Samples: []executorstest.Sample{
+			{Create: acme.user, Update: user2}, {Create: other.user},
+			{Create: acme.webroot, Update: webroot2, Keeps: true}, {Create: other.webroot, Keeps: true},
+			{Create: acme.runtime, Update: runtime2},
+			{Create: acme.vhost, Update: vhost2}, {Create: other.vhost},
+		},
+		Bad:  []planner.Object{twice, unset},
+		Swap: &[2]planner.Object{first, second},
+		Damage: map[string]func(*testing.T, executors.Executor){
+			"nginx stopped":         spoil(run, "s6-svc -wD -d /run/service/nginx"),
+			"vhost changed":         spoil(run, "echo '# x' >> /etc/nginx/hostctl/current/acme.shop.conf"),
+			"vhosts removed":        spoil(run, "rm -r /etc/nginx/hostctl/current/*"),
+			"PHP stopped":           spoil(run, "s6-svc -wD -d /run/service/php-8.4-*"),
+			"pool changed":          spoil(run, "echo 'pm.max_children = 99' >> /etc/php/hostctl/8.4/current/acme.shop.conf"),
+			"socket removed":        spoil(run, "rm /run/php/8.4/current/acme.shop.sock"),
+			"file changed":          spoil(run, "echo defaced > /srv/tenants/acme/shop/public/index.php"),
+			"file removed":          spoil(run, "rm /srv/tenants/acme/shop/public/a/b.css"),
+			"site removed":          spoil(run, "rm -r /srv/tenants/acme/shop"),
+			"user removed":          spoil(run, "userdel -f t-other"),
+			"user locked":           spoil(run, "usermod -e 1 t-acme"),
+			"nginx serves an older": spoil(run, "rm /etc/nginx/hostctl/sites.conf; nginx -s reload; sleep 0.5"), // nginx -s doesn't wait
+		},
+	}
+}
+
+func spoil(run func(*testing.T, string), script string) func(*testing.T, executors.Executor) {
+	return func(t *testing.T, _ executors.Executor) { run(t, script) }
+}
+
+var _ executors.Blobs = (*blobs.Folder)(nil)
