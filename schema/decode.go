@@ -46,8 +46,13 @@ type webrootDraft struct {
 }
 
 // parseBlob reads all resources of one file.
-func parseBlob(data []byte) *Parsed {
-	p := &Parsed{size: int64(len(data)), yaml: true, pointer: bytes.HasPrefix(data, []byte(lfsPrefix))}
+func parseBlob(data []byte) (p *Parsed) {
+	defer func() {
+		if r := recover(); r != nil { // one tenant's file must not take the program down
+			p = &Parsed{size: int64(len(data)), yaml: true, errors: []*Error{{Line: 1, Column: 1, Text: fmt.Sprintf("can't be read: the parser gave up (%v)", r)}}}
+		}
+	}()
+	p = &Parsed{size: int64(len(data)), yaml: true, pointer: bytes.HasPrefix(data, []byte(lfsPrefix))}
 	roots, errs := parseYAML(data)
 	p.errors = errs
 	if len(errs) > 0 {
@@ -70,7 +75,11 @@ type decoder struct {
 	places  []place
 	entries []*entry
 	errors  []*Error
+	cut     bool // there are more errors than are told
 }
+
+// maxErrors is how many problems of one document are told at once.
+const maxErrors = 200
 
 // document decodes a document whose envelope and shape are right, and reports what is not.
 func (d *decoder) document() {
@@ -81,6 +90,9 @@ func (d *decoder) document() {
 	d.metadata(child(d.root, "metadata"))
 	decodeSpec := specDecoders[d.kind]
 	body := decodeSpec(d, child(d.root, "spec"))
+	if d.cut = d.cut || len(d.errors) > maxErrors; d.cut {
+		d.errors = append(d.errors[:maxErrors], errorAt(d.root, "", "has more than %d problems; mend these first", maxErrors))
+	}
 	for _, e := range d.errors {
 		e.Kind, e.Name = d.kind, d.meta.Name
 	}
@@ -88,6 +100,9 @@ func (d *decoder) document() {
 	d.entries = append([]*entry{own}, d.entries...)
 	for _, e := range d.errors {
 		d.entryOf(e.Field).broken = true
+	}
+	for _, e := range d.entries {
+		e.broken = e.broken || d.cut
 	}
 }
 
@@ -189,7 +204,9 @@ func checkAnnotation(key, value string) error {
 
 // fail reports a problem at a node.
 func (d *decoder) fail(n *yaml.Node, text string, args ...any) {
-	d.errors = append(d.errors, errorAt(n, d.pathOf(n), text, args...))
+	if d.cut = d.cut || len(d.errors) > maxErrors; !d.cut {
+		d.errors = append(d.errors, errorAt(n, d.pathOf(n), text, args...))
+	}
 }
 
 // mark remembers where a field stands.
@@ -305,19 +322,21 @@ func findPath(at, n *yaml.Node) (string, bool) {
 		return "", true
 	}
 	for i, c := range at.Content {
-		step := fmt.Sprintf("[%d]", i)
+		if at.Kind == yaml.MappingNode && i%2 == 0 {
+			continue
+		}
+		rest, ok := findPath(c, n)
+		if !ok {
+			continue
+		}
+		step := "[" + strconv.Itoa(i) + "]"
 		if at.Kind == yaml.MappingNode {
-			if i%2 == 0 {
-				continue
-			}
 			step = at.Content[i-1].Value
 		}
-		if rest, ok := findPath(c, n); ok {
-			if rest != "" && rest[0] != '[' {
-				step += "."
-			}
-			return step + rest, true
+		if rest != "" && rest[0] != '[' {
+			step += "."
 		}
+		return step + rest, true
 	}
 	return "", false
 }

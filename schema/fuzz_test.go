@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -141,8 +142,8 @@ func FuzzLoad(f *testing.F) {
 		if err == nil {
 			return
 		}
-		errs, ok := err.(schema.Errors)
-		if !ok {
+		var errs schema.Errors
+		if !errors.As(err, &errs) {
 			t.Fatalf("%T: %v", err, err)
 		}
 		for _, e := range errs {

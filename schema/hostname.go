@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
@@ -102,7 +103,10 @@ func isSpace(r rune) bool { return r == ' ' || r == '\u00a0' || r == '\u3000' }
 
 // foreignASCII tells ASCII characters that no host name has.
 func foreignASCII(r rune) bool {
-	return r < 0x80 && !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.')
+	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
+		return false
+	}
+	return r < utf8.RuneSelf
 }
 
 func isAddress(s string) bool {

@@ -30,7 +30,8 @@ func Load(t Tree, cache Cache) (Manifest, error) {
 	}
 	c.check()
 	m := c.manifest()
-	if errs := append(l.errors, c.errors...); len(errs) > 0 {
+	errs := slices.Concat(l.errors, c.errors)
+	if len(errs) > 0 {
 		return m, errs.sorted()
 	}
 	return m, nil

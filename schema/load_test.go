@@ -223,3 +223,12 @@ func visit(v any, path string, fn func(string, map[string]any)) {
 		}
 	}
 }
+
+// TestManyErrors: a document with more problems than anyone reads tells the first ones, soon.
+func TestManyErrors(t *testing.T) {
+	base := treeOf(mustArchive(t, "testdata/base.txtar"))
+	base["tenants/acme/x.yaml"] = webroot("site") + "  fqdns:\n" + strings.Repeat("    - a b\n", 20_000)
+	if got := strings.Count(report(base), "\n"); got != 202 { // and the limit of the plan
+		t.Errorf("%d errors", got)
+	}
+}

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -20,8 +21,8 @@ func checkShape(kind Kind, root *yaml.Node) []*Error {
 	if err == nil {
 		return nil
 	}
-	invalid, ok := err.(*jsonschema.ValidationError)
-	if !ok {
+	var invalid *jsonschema.ValidationError
+	if !errors.As(err, &invalid) {
 		return []*Error{errorAt(root, "", "%v", err)}
 	}
 	var errs []*Error
