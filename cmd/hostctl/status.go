@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -82,9 +80,7 @@ func statusVerb(o *options) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				enc := json.NewEncoder(o.out)
-				enc.SetIndent("", "  ")
-				return enc.Encode(r)
+				return writeJSON(o.out, r)
 			}
 			return r.print(o.out)
 		},
@@ -139,11 +135,8 @@ func (r statusReport) print(w io.Writer) error {
 		fmt.Fprintf(t, "dirty\t%s: %s\n", s.Ref, firstOf(s.Error, s.Dirty))
 	}
 	if len(r.Runs) > 0 {
-		fmt.Fprint(t, "\nRUN\tCOMMIT\tSTATE\tCHANGES\tFAILED\tSTARTED\tTOOK\tBY\n")
-	}
-	for _, run := range r.Runs {
-		fmt.Fprintf(t, "%d\t%.12s\t%s\t%d of %d\t%d\t%s\t%s\t%s\n", run.ID, run.Commit, run.State, run.Done, run.Changes, run.Failed,
-			run.Started.UTC().Format(time.RFC3339), took(run), run.Holder)
+		fmt.Fprintln(t)
+		writeRuns(t, r.Runs)
 	}
 	return t.Flush()
 }
