@@ -26,7 +26,7 @@ func (s *Store) Gone(ctx context.Context, refs []planner.Ref, why string) (int, 
 			if r.Kind != planner.KindContainer {
 				continue
 			}
-			n, err := markInside(ctx, tx, r.Name, version, why)
+			n, err := markInGone(ctx, tx, r, version, why)
 			if err != nil {
 				return err
 			}
@@ -40,11 +40,10 @@ func (s *Store) Gone(ctx context.Context, refs []planner.Ref, why string) (int, 
 	return marked, nil
 }
 
-// An object that has no content yet is not there anyhow. One that a run is changing right now is marked like any other:
-// when its change finishes well, it is there again.
+// An object that has no content yet is not there anyhow. Of one that a run is changing right now, the run will tell.
 const sqlMarkGone = `
 	UPDATE objects SET gone = 1, dirty = ?, version = ?
-	WHERE ref IN (SELECT value FROM json_each(?)) AND gone = 0 AND content <> ''`
+	WHERE ref IN (SELECT value FROM json_each(?)) AND gone = 0 AND content <> '' AND finished > 0`
 
 // Drifted implements reconciler.Inventory. What is dirty for another reason keeps that.
 func (s *Store) Drifted(ctx context.Context, refs []planner.Ref, why string) (int, error) {
@@ -81,11 +80,21 @@ func markAll(ctx context.Context, tx *sql.Tx, query string, refs []planner.Ref, 
 	return int(n), err
 }
 
-// insideKinds are the kinds of objects whose target is a node and that live in the filesystem or the processes of its
-// container: when that is lost, so are they.
+// insideKinds are the kinds of planner.InContainer.
 var insideKinds = []planner.Kind{
 	planner.KindUser, planner.KindRuntime, planner.KindVhost, planner.KindBackend, planner.KindServer, planner.KindRoute,
 }
+
+// markInGone marks what is in a container, if that is known to be gone.
+func markInGone(ctx context.Context, tx *sql.Tx, container planner.Ref, version int64, why string) (int, error) {
+	var gone int
+	if err := tx.QueryRowContext(ctx, sqlIsGone, container.String()).Scan(&gone); err != nil || gone == 0 {
+		return 0, err
+	}
+	return markInside(ctx, tx, container.Name, version, why)
+}
+
+const sqlIsGone = `SELECT coalesce(max(gone), 0) FROM objects WHERE ref = ?`
 
 // emptiesContainer reports whether nothing in a container's filesystem outlives a change.
 func emptiesContainer(c planner.Change) bool {
@@ -106,15 +115,22 @@ const sqlMarkInside = `
 	UPDATE objects SET gone = 1, dirty = ?, version = ?
 	WHERE target = ? AND kind IN (SELECT value FROM json_each(?)) AND gone = 0 AND content <> ''`
 
-// removeInside forgets what was in the container of a node.
-func removeInside(ctx context.Context, tx *sql.Tx, node string) error {
-	if _, err := tx.ExecContext(ctx, sqlRemoveInside, node, jsonList(insideKinds)); err != nil {
-		return fmt.Errorf("remove what was in container %s: %w", node, err)
+// removeInside deletes the rows of what was in the container of a node, and notes that for readers.
+func removeInside(ctx context.Context, tx *sql.Tx, node string, version int64) error {
+	kinds := jsonList(insideKinds)
+	if _, err := tx.ExecContext(ctx, sqlNoteInside, version, node, kinds); err != nil {
+		return err
 	}
-	return nil
+	_, err := tx.ExecContext(ctx, sqlRemoveInside, node, kinds)
+	return err
 }
 
-const sqlRemoveInside = `DELETE FROM objects WHERE target = ? AND kind IN (SELECT value FROM json_each(?))`
+const (
+	sqlNoteInside = `
+	INSERT INTO removals (version, ref)
+	SELECT ?, ref FROM objects WHERE target = ? AND kind IN (SELECT value FROM json_each(?))`
+	sqlRemoveInside = `DELETE FROM objects WHERE target = ? AND kind IN (SELECT value FROM json_each(?))`
+)
 
 // SetDown implements reconciler.Inventory.
 func (s *Store) SetDown(ctx context.Context, down map[string]string) (changed bool, err error) {

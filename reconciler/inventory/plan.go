@@ -1,20 +1,80 @@
 package inventory
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
+	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"hostctl/planner"
 )
 
-// encodePlan returns a plan's content hash and its JSON.
-func encodePlan(p planner.Plan) (hash, body string, err error) {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return "", "", fmt.Errorf("encode plan: %w", err)
+// How much of the past is kept, in runs: enough to ask what happened, and no more than a disk can hold. Runs themselves
+// are kept for good.
+const (
+	plansKept    = 100
+	journalsKept = 1_000
+)
+
+// removalsKept is for how many versions of the inventory it is known what was removed. A reader whose last look was
+// before that reads everything again.
+const removalsKept = 100_000
+
+// ErrNoPlan says that the inventory doesn't hold a plan, or not any more.
+var ErrNoPlan = errors.New("no such plan; 'hostctl history' lists runs and their plans")
+
+// Plan returns a plan that was begun, by its content hash, or ErrNoPlan.
+func (s *Store) Plan(ctx context.Context, hash string) (planner.Plan, error) {
+	var body []byte
+	err := s.r.QueryRowContext(ctx, sqlPlan, hash).Scan(&body)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNoPlan
 	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:]), string(b), nil
+	if err != nil {
+		return planner.Plan{}, fmt.Errorf("read plan %.12s: %w", hash, err)
+	}
+	p, err := planner.DecodePlan(body)
+	if err != nil {
+		return planner.Plan{}, fmt.Errorf("read plan %.12s: %w", hash, err)
+	}
+	return p, nil
 }
+
+const sqlPlan = `SELECT body FROM plans WHERE hash = ?`
+
+// savePlan stores a plan under its content hash, which it returns.
+func savePlan(ctx context.Context, tx *sql.Tx, p planner.Plan) (hash string, err error) {
+	body, err := planner.EncodePlan(p)
+	if err != nil {
+		return "", err
+	}
+	hash = string(p.Hash())
+	if _, err := tx.ExecContext(ctx, sqlCreatePlan, hash, p.Commit, now(), string(body)); err != nil {
+		return "", fmt.Errorf("write plan: %w", err)
+	}
+	return hash, nil
+}
+
+const sqlCreatePlan = `INSERT INTO plans (hash, commit_id, created, body) VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`
+
+// prune forgets what is too old to be kept, as a run ends.
+func prune(ctx context.Context, tx *sql.Tx, run int64) error {
+	if _, err := tx.ExecContext(ctx, sqlPrunePlans, run-plansKept, run-plansKept); err != nil {
+		return fmt.Errorf("forget old plans: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, sqlPruneChanges, run-journalsKept); err != nil {
+		return fmt.Errorf("forget old journals: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, sqlPruneRemovals, removalsKept); err != nil {
+		return fmt.Errorf("forget old removals: %w", err)
+	}
+	return nil
+}
+
+const (
+	sqlPrunePlans = `
+	DELETE FROM plans
+	WHERE hash IN (SELECT plan FROM runs WHERE id <= ?) AND hash NOT IN (SELECT plan FROM runs WHERE id > ?)`
+	sqlPruneChanges  = `DELETE FROM changes WHERE run <= ?`
+	sqlPruneRemovals = `DELETE FROM removals WHERE version <= (SELECT version FROM meta) - ?`
+)

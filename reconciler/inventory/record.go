@@ -46,7 +46,8 @@ func short(h planner.Hash) string {
 
 // Started implements executors.Recorder: it writes what is to become of each object before anything is touched. Where
 // an object is not what its change expects, nothing is written and the error is an *executors.Error of kind Conflict
-// around a *ConflictError. What is in a container that is made, replaced or deleted counts as gone from here on.
+// around a *ConflictError. What is in a container that is made, replaced or deleted counts as gone from here on, for
+// nobody knows whether it still is there.
 func (j *journal) Started(ctx context.Context, cs []planner.Change) error {
 	err := j.s.write(ctx, func(tx *sql.Tx) error {
 		if err := j.fence(ctx, tx, 0, 0); err != nil {
@@ -187,7 +188,8 @@ const sqlStartObject = `
 		started = excluded.started, finished = 0, error = ''`
 
 // Finished implements executors.Recorder. A nil error makes what was pending the content of the object, or removes its
-// row; another one leaves it dirty. A change that was never started (what it needs failed) is only noted in the journal.
+// row; another one leaves it dirty. With a container that was made, replaced or deleted go the rows of what was in the
+// old one, in the same transaction: that can't be there any more. A change that was never started (what it needs failed) is only noted in the journal.
 // What has happened is recorded even where ctx is done.
 func (j *journal) Finished(ctx context.Context, cs []planner.Change, errs []error) error {
 	ctx = context.WithoutCancel(ctx)
@@ -248,14 +250,15 @@ func (j *journal) finishGood(ctx context.Context, tx *sql.Tx, cs []planner.Chang
 	if _, err := tx.ExecContext(ctx, sqlFinishObjects, version, j.plan.Commit, t, refList(made)); err != nil {
 		return fmt.Errorf("write objects: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, sqlRemoveObjects, refList(removed)); err != nil {
+	if err := remove(ctx, tx, refList(removed), version); err != nil {
 		return fmt.Errorf("remove objects: %w", err)
 	}
-	for _, c := range removed {
-		if c.Ref().Kind == planner.KindContainer {
-			if err := removeInside(ctx, tx, c.Ref().Name); err != nil {
-				return err
-			}
+	for _, c := range cs {
+		if !emptiesContainer(c) {
+			continue
+		}
+		if err := removeInside(ctx, tx, c.Ref().Name, version); err != nil {
+			return fmt.Errorf("remove what was in container %s: %w", c.Ref().Name, err)
 		}
 	}
 	return nil
@@ -269,6 +272,19 @@ const (
 	UPDATE objects SET content = pending, hash = pending_hash, pending = '', pending_hash = '',
 		version = ?, commit_id = ?, dirty = '', gone = 0, finished = ?, error = ''
 	WHERE ref IN (SELECT value FROM json_each(?))`
+)
+
+// remove deletes rows of objects and notes that for readers.
+func remove(ctx context.Context, tx *sql.Tx, refs string, version int64) error {
+	if _, err := tx.ExecContext(ctx, sqlNoteRemoved, version, refs); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, sqlRemoveObjects, refs)
+	return err
+}
+
+const (
+	sqlNoteRemoved   = `INSERT INTO removals (version, ref) SELECT ?, ref FROM objects WHERE ref IN (SELECT value FROM json_each(?))`
 	sqlRemoveObjects = `DELETE FROM objects WHERE ref IN (SELECT value FROM json_each(?))`
 )
 

@@ -85,19 +85,31 @@ func checkBase(ctx context.Context, tx *sql.Tx, p planner.Plan) error {
 	if p.Base != version {
 		return reconciler.ErrStale
 	}
+	return checkAllocations(ctx, tx, p)
+}
+
+// checkAllocations checks that what a plan allocates is free, or is another allocation's that the plan replaces.
+func checkAllocations(ctx context.Context, tx *sql.Tx, p planner.Plan) error {
+	replaced := make(map[planner.Allocation]bool, len(p.Allocations))
 	for _, a := range p.Allocations {
-		var taken int
-		if err := tx.QueryRowContext(ctx, sqlTaken, a.Scope, a.Value, a.Key).Scan(&taken); err != nil {
+		replaced[planner.Allocation{Scope: a.Scope, Key: a.Key}] = true
+	}
+	for _, a := range p.Allocations {
+		var key string
+		switch err := tx.QueryRowContext(ctx, sqlTakenBy, a.Scope, a.Value).Scan(&key); {
+		case errors.Is(err, sql.ErrNoRows):
+			continue
+		case err != nil:
 			return fmt.Errorf("look up allocation: %w", err)
 		}
-		if taken > 0 {
-			return fmt.Errorf("%s %s for %s: %w", a.Scope, a.Value, a.Key, reconciler.ErrStale)
+		if !replaced[planner.Allocation{Scope: a.Scope, Key: key}] {
+			return fmt.Errorf("%s %s for %s is %s's: %w", a.Scope, a.Value, a.Key, key, reconciler.ErrStale)
 		}
 	}
 	return nil
 }
 
-const sqlTaken = `SELECT count(*) FROM allocations WHERE scope = ? AND (value = ? OR key = ?)`
+const sqlTakenBy = `SELECT key FROM allocations WHERE scope = ? AND value = ?`
 
 // journal is a run under way.
 type journal struct {
@@ -123,28 +135,43 @@ func (j *journal) begin(ctx context.Context, tx *sql.Tx, holder string) error {
 		return err
 	}
 	j.release = release
-	hash, body, err := encodePlan(j.plan)
+	hash, err := savePlan(ctx, tx, j.plan)
 	if err != nil {
 		return err
 	}
 	t := now()
-	if _, err := tx.ExecContext(ctx, sqlCreatePlan, hash, j.plan.Commit, t, body); err != nil {
-		return fmt.Errorf("write plan: %w", err)
-	}
 	if _, err := tx.ExecContext(ctx, sqlCreateRun, j.id, j.plan.Commit, hash, holder, len(j.plan.Changes), t, t+j.lease.Microseconds()); err != nil {
 		return fmt.Errorf("write run: %w", err)
 	}
 	if err := j.createChanges(ctx, tx); err != nil {
 		return fmt.Errorf("write changes: %w", err)
 	}
+	if err := j.reserve(ctx, tx); err != nil {
+		return err
+	}
+	_, err = bump(ctx, tx)
+	return err
+}
+
+// reserve writes the plan's allocations. What they replace goes first, for two may swap their values.
+func (j *journal) reserve(ctx context.Context, tx *sql.Tx) error {
+	for _, a := range j.plan.Allocations {
+		if _, err := tx.ExecContext(ctx, sqlReplaced, a.Scope, a.Key); err != nil {
+			return fmt.Errorf("replace %s of %s: %w", a.Scope, a.Key, err)
+		}
+	}
 	for _, a := range j.plan.Allocations {
 		if _, err := tx.ExecContext(ctx, sqlReserve, a.Scope, a.Key, a.Value, j.id); err != nil {
 			return fmt.Errorf("reserve %s %s for %s: %w", a.Scope, a.Value, a.Key, err)
 		}
 	}
-	_, err = bump(ctx, tx)
-	return err
+	return nil
 }
+
+const (
+	sqlReplaced = `DELETE FROM allocations WHERE scope = ? AND key = ?`
+	sqlReserve  = `INSERT INTO allocations (scope, key, value, run) VALUES (?, ?, ?, ?)`
+)
 
 func (j *journal) createChanges(ctx context.Context, tx *sql.Tx) error {
 	stmt, err := tx.PrepareContext(ctx, sqlCreateChange)
@@ -161,14 +188,12 @@ func (j *journal) createChanges(ctx context.Context, tx *sql.Tx) error {
 }
 
 const (
-	sqlNextRun    = `SELECT coalesce(max(id), 0) + 1 FROM runs`
-	sqlCreatePlan = `INSERT INTO plans (hash, commit_id, created, body) VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`
-	sqlCreateRun  = `
+	sqlNextRun   = `SELECT coalesce(max(id), 0) + 1 FROM runs`
+	sqlCreateRun = `
 	INSERT INTO runs (id, commit_id, plan, holder, state, message, changes, done, failed, started, deadline, finished)
 	VALUES (?, ?, ?, ?, 'running', '', ?, 0, 0, ?, ?, 0)`
 	sqlCreateChange = `
 	INSERT INTO changes (run, id, ref, action, state, error, started, finished) VALUES (?, ?, ?, ?, 'planned', '', 0, 0)`
-	sqlReserve = `INSERT INTO allocations (scope, key, value, run) VALUES (?, ?, ?, ?)`
 )
 
 // Extend implements reconciler.Journal.
@@ -221,7 +246,7 @@ func (j *journal) End(ctx context.Context, outcome reconciler.RunState, message 
 	return nil
 }
 
-// settle makes the plan's commit and targets the last applied ones.
+// settle makes the plan's commit and targets the last applied ones, and gives back what it no longer needs.
 func (j *journal) settle(ctx context.Context, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(ctx, sqlSetApplied, j.plan.Commit); err != nil {
 		return fmt.Errorf("write applied commit: %w", err)
@@ -238,6 +263,11 @@ func (j *journal) settle(ctx context.Context, tx *sql.Tx) error {
 			return fmt.Errorf("write target %s: %w", t.Name, err)
 		}
 	}
+	for _, a := range j.plan.Released {
+		if _, err := tx.ExecContext(ctx, sqlRelease, a.Scope, a.Key, a.Value); err != nil {
+			return fmt.Errorf("release %s %s of %s: %w", a.Scope, a.Value, a.Key, err)
+		}
+	}
 	_, err := bump(ctx, tx)
 	return err
 }
@@ -246,6 +276,7 @@ const (
 	sqlSetApplied   = `UPDATE meta SET applied = ?`
 	sqlClearTargets = `DELETE FROM targets`
 	sqlCreateTarget = `INSERT INTO targets (name, body) VALUES (?, ?)`
+	sqlRelease      = `DELETE FROM allocations WHERE scope = ? AND key = ? AND value = ?`
 )
 
 // interrupt ends a run that its holder will not end.
@@ -253,11 +284,11 @@ func interrupt(ctx context.Context, tx *sql.Tx, run int64) error {
 	return endRun(ctx, tx, run, reconciler.Interrupted, "its holder gave no sign of life")
 }
 
-// endRun ends a run. Changes that it started and did not finish have failed, as far as anybody knows; their objects are
-// dirty since they were started.
+// endRun ends a run. Changes that it started and did not finish have failed, as far as anybody knows. Their objects are
+// dirty since they were started, so nothing changes for a plan.
 func endRun(ctx context.Context, tx *sql.Tx, run int64, outcome reconciler.RunState, message string) error {
 	t, why := now(), "run "+strconv.FormatInt(run, 10)+" ended before this change did"
-	if _, err := tx.ExecContext(ctx, sqlEndObjects, t, why, run); err != nil {
+	if _, err := tx.ExecContext(ctx, sqlEndObjects, t, run); err != nil {
 		return fmt.Errorf("end objects of run %d: %w", run, err)
 	}
 	res, err := tx.ExecContext(ctx, sqlEndChanges, why, t, run)
@@ -271,12 +302,12 @@ func endRun(ctx context.Context, tx *sql.Tx, run int64, outcome reconciler.RunSt
 	if _, err := tx.ExecContext(ctx, sqlEndRun, string(outcome), message, failed, t, run); err != nil {
 		return fmt.Errorf("end run %d: %w", run, err)
 	}
-	return nil
+	return prune(ctx, tx, run)
 }
 
 const (
 	sqlEndObjects = `
-	UPDATE objects SET finished = ?, error = ?
+	UPDATE objects SET finished = ?
 	WHERE ref IN (SELECT ref FROM changes WHERE run = ? AND state = 'started')`
 	sqlEndChanges = `UPDATE changes SET state = 'failed', error = ?, finished = ? WHERE run = ? AND state = 'started'`
 	sqlEndRun     = `UPDATE runs SET state = ?, message = ?, failed = failed + ?, finished = ? WHERE id = ?`

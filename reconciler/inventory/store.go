@@ -32,6 +32,8 @@ type Store struct {
 	file string
 	w    *sql.DB // one connection: writers queue here and not inside SQLite
 	r    *sql.DB
+
+	known known
 }
 
 var _ reconciler.Inventory = (*Store)(nil)

@@ -2,15 +2,18 @@ package inventory_test
 
 import (
 	"database/sql"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"hostctl/planner"
 	"hostctl/reconciler"
 	"hostctl/reconciler/inventory"
 	"hostctl/reconciler/inventory/inventorytest"
@@ -49,6 +52,19 @@ func TestBackupOpens(t *testing.T) {
 	}
 	if got, err := open(t, file).Instance(t.Context()); err != nil || got != want {
 		t.Errorf("instance of the backup = %s, %v; want %s", got, err, want)
+	}
+}
+
+// The tables know by kind what the planner knows by object.
+func TestInsideKinds(t *testing.T) {
+	for _, kind := range planner.Ladder {
+		o, err := planner.Decode(fmt.Appendf(nil, `{"ref":"%s/web-1-0/x","owner":{"kind":"Shard","name":"web-1"},"spec":{}}`, kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := slices.Contains(inventory.InsideKinds, kind), planner.InContainer("web-1-0", o); got != want {
+			t.Errorf("%s is in a container: %v, the planner says %v", kind, got, want)
+		}
 	}
 }
 

@@ -51,11 +51,11 @@ func testGone(f *fixture) {
 		f.Errorf("update of what is gone: %v, want a conflict", err)
 	}
 	f.end(j, reconciler.Failed)
-	f.apply(Create(lost[0]), Create(lost[1]), Delete(lost[2]))
+	f.apply(Delete(lost[2]), Create(lost[0]), Create(lost[1]))
 	f.wantLive(stateOf(append(append([]planner.Object{}, lost[:2]...), kept...)...), nil)
 }
 
-// Once the replacing of a container has started, what was in it may be gone.
+// Once the replacing of a container has started, what was in it may be gone; once it has finished, that is forgotten.
 func testReplacedContainer(f *fixture) {
 	old, next := container("web-1-0", "web:1"), container("web-1-0", "web:2")
 	u, other := user("web-1-0"), user("web-1-1")
@@ -74,12 +74,41 @@ func testReplacedContainer(f *fixture) {
 	f.started(j, p.Changes[0])
 	f.wantLive(stateOf(next, u, other), map[planner.Ref]planner.Reason{old.Ref(): {Pending: old}, u.Ref(): {Gone: true}})
 	f.finished(j, p.Changes[0])
-	f.wantLive(stateOf(old, u, other), map[planner.Ref]planner.Reason{u.Ref(): {Gone: true}})
+	f.wantLive(stateOf(old, other), nil)
 	f.started(j, p.Changes[1])
-	f.wantLive(stateOf(old, u, other), map[planner.Ref]planner.Reason{u.Ref(): {Gone: true, Pending: u}})
+	f.wantLive(stateOf(old, other), map[planner.Ref]planner.Reason{u.Ref(): {Pending: u}})
 	f.finished(j, p.Changes[1])
 	f.end(j, reconciler.Succeeded)
 	f.wantLive(stateOf(old, u, other), nil)
+}
+
+// The replacing of a container that nobody finished: whether what was in it is there is not known.
+func testHalfReplacedContainer(f *fixture) {
+	old, next, u, v := container("web-1-0", "web:1"), container("web-1-0", "web:2"), user("web-1-0"), vhost("web-1-0", "shop")
+	f.apply(Create(old), Create(u), Create(v))
+	p := f.plan(planner.Change{Action: planner.Replace, Old: old, New: next, Expect: planner.HashOf(old)})
+	j := f.begin(p)
+	f.started(j, p.Changes...)
+	f.end(j, reconciler.Failed)
+	f.wantLive(stateOf(old, u, v), map[planner.Ref]planner.Reason{
+		old.Ref(): {Pending: next}, u.Ref(): {Gone: true}, v.Ref(): {Gone: true},
+	})
+	f.apply(Update(old, next), Create(u), Delete(v)) // found to be made already: no replacement, the user again, the vhost no more
+	f.wantLive(stateOf(next, u), nil)
+}
+
+// What a run is changing is not there for a while; what another one sees of it then counts for nothing.
+func testGoneDuringARun(f *fixture) {
+	old, next, u := container("web-1-0", "web:1"), container("web-1-0", "web:2"), user("web-1-0")
+	f.apply(Create(old), Create(u))
+	p := f.plan(Update(old, next))
+	j := f.begin(p)
+	f.started(j, p.Changes...)
+	f.gone(0, old)
+	f.finished(j, p.Changes...)
+	f.end(j, reconciler.Succeeded)
+	f.wantLive(stateOf(next, u), nil)
+	f.gone(2, next)
 }
 
 func testDeletedContainer(f *fixture) {

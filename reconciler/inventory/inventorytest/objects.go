@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/google/go-cmp/cmp"
+
 	"hostctl/executors"
 	"hostctl/planner"
 	"hostctl/reconciler"
@@ -301,4 +303,41 @@ func testReopen(f *fixture) {
 	f.finished(j, p.Changes...)
 	f.end(j, reconciler.Succeeded)
 	f.wantLive(stateOf(a, b), nil)
+}
+
+// Two processes read by turns while one of them writes: each sees all of it, also what came and went in between.
+func testTwoReaders(f *fixture) {
+	other := f.open()
+	objects := many(20, "web-1")
+	check := func() {
+		f.Helper()
+		mine := f.live()
+		theirs, err := other.Live(f.Context())
+		f.must(err)
+		if diff := cmp.Diff(mine, theirs); diff != "" {
+			f.Fatalf("another process reads (-here +there):\n%s", diff)
+		}
+	}
+	for i, o := range objects {
+		f.apply(Create(o))
+		if i%3 == 0 {
+			check()
+		}
+		if i%4 == 0 {
+			f.apply(Delete(o))
+			if i%8 == 0 {
+				check()
+				f.apply(Create(o))
+			}
+		}
+		if i%5 == 0 {
+			_, err := f.inv.Drifted(f.Context(), []planner.Ref{o.Ref()}, "differs")
+			f.must(err)
+		}
+	}
+	check()
+	l := f.live()
+	clear(l.State) // a caller's own
+	clear(l.Dirty)
+	check()
 }

@@ -207,18 +207,47 @@ func testAllocations(f *fixture) {
 	if diff := cmp.Diff(want, f.live().Allocations); diff != "" {
 		f.Errorf("allocations (-want +got):\n%s", diff)
 	}
-	for _, clash := range []planner.Allocation{
+	p = f.plan()
+	p.Allocations = []planner.Allocation{
+		{Scope: "uid", Key: "web-1/good", Value: "20009"},
 		{Scope: "uid", Key: "web-1/other", Value: "20001"},
-		{Scope: "uid", Key: "web-1/acme", Value: "20003"},
-	} {
-		p := f.plan()
-		p.Allocations = []planner.Allocation{{Scope: "uid", Key: "web-1/good", Value: "20009"}, clash}
-		if _, err := f.inv.Begin(f.Context(), p, reconciler.Holder{Name: "test"}); !errors.Is(err, reconciler.ErrStale) {
-			f.Errorf("Begin with a taken allocation: %v, want ErrStale", err)
-		}
+	}
+	if _, err := f.inv.Begin(f.Context(), p, reconciler.Holder{Name: "test"}); !errors.Is(err, reconciler.ErrStale) {
+		f.Errorf("Begin with a taken allocation: %v, want ErrStale", err)
 	}
 	if diff := cmp.Diff(want, f.live().Allocations); diff != "" {
 		f.Errorf("allocations after refused runs (-want +got):\n%s", diff)
+	}
+}
+
+// An allocation of a key that has a value replaces it; two may swap theirs. What is released is free when the run has
+// ended well.
+func testReleased(f *fixture) {
+	a, b := planner.Allocation{Scope: "host", Key: "web-1-0", Value: "1"}, planner.Allocation{Scope: "host", Key: "web-1-1", Value: "2"}
+	p := f.plan()
+	p.Allocations = []planner.Allocation{a, b}
+	f.end(f.begin(p), reconciler.Succeeded)
+	a.Value, b.Value = b.Value, a.Value
+	p = f.plan()
+	p.Allocations = []planner.Allocation{a, b}
+	f.end(f.begin(p), reconciler.Succeeded)
+	want := func(as ...planner.Allocation) {
+		f.Helper()
+		if diff := cmp.Diff(as, f.live().Allocations); diff != "" {
+			f.Errorf("allocations (-want +got):\n%s", diff)
+		}
+	}
+	want(a, b)
+	other := b
+	other.Value = "3" // not what it is
+	for _, tt := range []struct {
+		outcome reconciler.RunState
+		left    []planner.Allocation
+	}{{reconciler.Failed, []planner.Allocation{a, b}}, {reconciler.Succeeded, []planner.Allocation{b}}} {
+		p = f.plan()
+		p.Released = []planner.Allocation{a, other}
+		f.end(f.begin(p), tt.outcome)
+		want(tt.left...)
 	}
 }
 
