@@ -1,0 +1,178 @@
+package inventory_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"hostctl/executors"
+	"hostctl/planner"
+	"hostctl/reconciler"
+	"hostctl/reconciler/inventory"
+)
+
+// objects returns n objects such as a tenant's sites have: a vhost, two routes and an RRset of each.
+func objects(n int) []planner.Object {
+	out := make([]planner.Object, 0, n)
+	for i := 0; len(out) < n; i++ {
+		tenant, host := fmt.Sprintf("tenant-%05d", i/10), fmt.Sprintf("www.site-%06d.example", i)
+		owner := planner.Owner{Tenant: tenant, Kind: "FQDN", Name: host, File: "tenants/" + tenant + "/sites.yaml", Line: 10}
+		meta := func(target, name string, needs ...planner.Ref) planner.Meta {
+			return planner.Meta{Target: target, Name: name, From: owner, On: needs}
+		}
+		vhost := planner.Vhost{
+			Meta:   meta("web-1-0", fmt.Sprintf("%s.site-%d", tenant, i), planner.Ref{Kind: planner.KindUser, Target: "web-1-0", Name: tenant}),
+			Tenant: tenant, Site: fmt.Sprintf("site-%d", i), Hostnames: []string{host}, Type: "php", Version: "8.4", DocumentRoot: "public",
+		}
+		zone := fmt.Sprintf("site-%06d.example", i)
+		out = append(out, vhost,
+			planner.Route{Meta: meta("eu-1-lb-0", host, vhost.Ref()), Backend: "web-1"},
+			planner.Route{Meta: meta("eu-1-lb-1", host, vhost.Ref()), Backend: "web-1"},
+			planner.RRset{
+				Meta: meta("eu-1-dns", zone+"/"+host+"/A", planner.Ref{Kind: planner.KindZone, Target: "eu-1-dns", Name: zone}),
+				Zone: zone, FQDN: host, Type: "A", TTL: 300, Values: []string{"192.0.2.1", "192.0.2.2"},
+			})
+	}
+	return out[:n]
+}
+
+func creates(objects []planner.Object) []planner.Change {
+	cs := make([]planner.Change, len(objects))
+	for i, o := range objects {
+		cs[i] = planner.Change{ID: i + 1, Action: planner.Create, New: o, Why: "declared"}
+	}
+	return cs
+}
+
+func begin(t testing.TB, s *inventory.Store, cs []planner.Change) reconciler.Journal {
+	t.Helper()
+	l, err := s.Live(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := planner.Plan{Format: planner.PlanFormat, Instance: l.Instance, Base: l.Version, Commit: "c0ffee", Changes: cs}
+	j, err := s.Begin(t.Context(), p, reconciler.Holder{Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fill(t testing.TB, s *inventory.Store, cs []planner.Change) {
+	t.Helper()
+	j := begin(t, s, cs)
+	must(t, j.Started(t.Context(), cs))
+	must(t, j.Finished(t.Context(), cs, executors.All(len(cs), nil)))
+	must(t, j.End(t.Context(), reconciler.Succeeded, ""))
+}
+
+func BenchmarkLive(b *testing.B) {
+	for _, n := range []int{10_000, 250_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			file := filepath.Join(b.TempDir(), "inventory.db")
+			s := open(b, file)
+			fill(b, s, creates(objects(n)))
+			b.Run("cold", func(b *testing.B) {
+				for b.Loop() {
+					s, err := inventory.Open(b.Context(), file)
+					must(b, err)
+					l, err := s.Live(b.Context())
+					must(b, err)
+					if len(l.State) != n {
+						b.Fatalf("%d objects, want %d", len(l.State), n)
+					}
+					must(b, s.Close())
+				}
+			})
+			b.Run("warm", func(b *testing.B) {
+				if _, err := s.Live(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				for b.Loop() {
+					if _, err := s.Live(b.Context()); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkRun journals a run of 10,000 changes, in one batch and in batches of 100.
+func BenchmarkRun(b *testing.B) {
+	const n = 10_000
+	cs := creates(objects(n))
+	for _, size := range []int{n, 100} {
+		b.Run(fmt.Sprintf("batches of %d", size), func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				s := open(b, filepath.Join(b.TempDir(), "inventory.db"))
+				b.StartTimer()
+				j := begin(b, s, cs)
+				for i := 0; i < n; i += size {
+					must(b, j.Started(b.Context(), cs[i:i+size]))
+					must(b, j.Finished(b.Context(), cs[i:i+size], executors.All(size, nil)))
+				}
+				must(b, j.End(b.Context(), reconciler.Succeeded, ""))
+			}
+		})
+	}
+}
+
+// BenchmarkStarted and BenchmarkFinished take 10,000 changes in one batch beside 250,000 objects.
+func BenchmarkStarted(b *testing.B)  { benchmarkBatch(b, true) }
+func BenchmarkFinished(b *testing.B) { benchmarkBatch(b, false) }
+
+// BenchmarkLiveAfterABatch reads what a batch of 100 changes has changed beside 250,000 objects.
+func BenchmarkLiveAfterABatch(b *testing.B) {
+	const n = 100
+	s := open(b, filepath.Join(b.TempDir(), "inventory.db"))
+	all := objects(250_000)
+	fill(b, s, creates(all))
+	updates := make([]planner.Change, n)
+	for i, o := range all[:n] {
+		updates[i] = planner.Change{ID: i + 1, Action: planner.Update, Old: o, New: o, Expect: planner.HashOf(o)}
+	}
+	for b.Loop() {
+		b.StopTimer()
+		fill(b, s, updates)
+		b.StartTimer()
+		if _, err := s.Live(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func benchmarkBatch(b *testing.B, started bool) {
+	const n = 10_000
+	s := open(b, filepath.Join(b.TempDir(), "inventory.db"))
+	all := objects(250_000)
+	fill(b, s, creates(all))
+	updates := make([]planner.Change, n)
+	for i, o := range all[:n] {
+		updates[i] = planner.Change{ID: i + 1, Action: planner.Update, Old: o, New: o, Expect: planner.HashOf(o)}
+	}
+	for b.Loop() {
+		b.StopTimer()
+		j := begin(b, s, updates)
+		if started {
+			b.StartTimer()
+		}
+		must(b, j.Started(b.Context(), updates))
+		b.StopTimer()
+		if !started {
+			b.StartTimer()
+		}
+		must(b, j.Finished(b.Context(), updates, executors.All(n, nil)))
+		b.StopTimer()
+		must(b, j.End(b.Context(), reconciler.Succeeded, ""))
+		b.StartTimer()
+	}
+}

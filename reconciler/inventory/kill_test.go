@@ -1,0 +1,176 @@
+package inventory_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"hostctl/executors"
+	"hostctl/planner"
+	"hostctl/reconciler"
+	"hostctl/reconciler/inventory"
+)
+
+// childFile names the inventory to the process that is to be killed.
+const childFile = "INVENTORY_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if file := os.Getenv(childFile); file != "" {
+		if err := runChild(context.Background(), file); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+const (
+	killedObjects = 2_000
+	killedBatch   = 10
+)
+
+// runChild makes what isn't there yet of the objects, batch by batch, and says on standard output what it does: "touched
+// REF" is the effect on the far side, "finished REF" comes when the journal has taken it.
+func runChild(ctx context.Context, file string) error {
+	s, err := inventory.Open(ctx, file)
+	if err != nil {
+		return err
+	}
+	cs, p, err := rest(ctx, s)
+	if err != nil {
+		return err
+	}
+	j, err := s.Begin(ctx, p, reconciler.Holder{Name: fmt.Sprint("child ", os.Getpid())})
+	if err != nil {
+		return err
+	}
+	for batch := range slices.Chunk(cs, killedBatch) {
+		if err := j.Started(ctx, batch); err != nil {
+			return err
+		}
+		say("touched", batch)
+		if err := j.Finished(ctx, batch, executors.All(len(batch), nil)); err != nil {
+			return err
+		}
+		say("finished", batch)
+	}
+	return errors.Join(j.End(ctx, reconciler.Succeeded, ""), s.Close())
+}
+
+// say writes in one call, so that a line is there or not.
+func say(what string, cs []planner.Change) {
+	var b strings.Builder
+	for _, c := range cs {
+		fmt.Fprintln(&b, what, c.Ref())
+	}
+	_, _ = os.Stdout.WriteString(b.String())
+}
+
+// rest plans what is left to do.
+func rest(ctx context.Context, s *inventory.Store) ([]planner.Change, planner.Plan, error) {
+	l, err := s.Live(ctx)
+	if err != nil {
+		return nil, planner.Plan{}, err
+	}
+	var cs []planner.Change
+	for _, o := range objects(killedObjects) {
+		if _, dirty := l.Dirty[o.Ref()]; l.State[o.Ref()] == nil || dirty {
+			cs = append(cs, planner.Change{ID: len(cs) + 1, Action: planner.Create, New: o})
+		}
+	}
+	return cs, planner.Plan{Format: planner.PlanFormat, Instance: l.Instance, Base: l.Version, Commit: "c0ffee", Changes: cs}, nil
+}
+
+// TestKilled kills a process in the middle of a run, again and again. Nothing that it finished is forgotten, nothing
+// that it touched is unknown, and the next one goes on at once.
+func TestKilled(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "inventory.db")
+	touched, finished := map[string]bool{}, map[string]bool{}
+	kills := 0
+	for range 10 {
+		killed := killAfter(t, file, 1+rand.IntN(killedObjects/5), touched, finished)
+		checkKilled(t, file, touched, finished)
+		if !killed {
+			break
+		}
+		kills++
+	}
+	if kills < 3 {
+		t.Errorf("only %d runs were killed under way", kills)
+	}
+	for killAfter(t, file, 1<<30, touched, finished) {
+		t.Fatal("a child was killed that nobody killed")
+	}
+	if l := checkKilled(t, file, touched, finished); len(l.State) != killedObjects || len(l.Dirty) != 0 {
+		t.Errorf("in the end there are %d objects, %d of them dirty; want %d and none", len(l.State), len(l.Dirty), killedObjects)
+	}
+}
+
+// killAfter starts a child and kills it after it has said a number of lines. It reports whether it was killed before it
+// was through.
+func killAfter(t *testing.T, file string, lines int, touched, finished map[string]bool) (killed bool) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childFile+"="+file)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	in := bufio.NewScanner(out)
+	for n := 1; in.Scan(); n++ {
+		what, ref, _ := strings.Cut(in.Text(), " ")
+		switch what {
+		case "touched":
+			touched[ref] = true
+		case "finished":
+			finished[ref] = true
+		}
+		if n == lines {
+			must(t, cmd.Process.Kill())
+		}
+	}
+	must(t, in.Err())
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+		return true
+	}
+	must(t, err)
+	return false
+}
+
+func checkKilled(t *testing.T, file string, touched, finished map[string]bool) planner.Live {
+	t.Helper()
+	s, err := inventory.Open(t.Context(), file)
+	must(t, err)
+	defer s.Close()
+	l, err := s.Live(t.Context())
+	must(t, err)
+	for text := range touched {
+		ref, err := planner.ParseRef(text)
+		must(t, err)
+		_, dirty := l.Dirty[ref]
+		switch {
+		case l.State[ref] == nil && !dirty:
+			t.Fatalf("%s was touched and nobody knows", ref)
+		case finished[text] && (dirty || l.State[ref] == nil):
+			t.Fatalf("%s was finished and that is forgotten", ref)
+		}
+	}
+	runs, err := s.Runs(t.Context(), 1)
+	must(t, err)
+	if runs[0].State == reconciler.Running {
+		t.Errorf("the run of a dead process goes on: %+v", runs[0])
+	}
+	return l
+}
