@@ -54,7 +54,7 @@ var rooms = map[string][]string{
 	"github.com/caarlos0/env":               {"cmd/..."},
 	"flag":                                  {"cmd/..."},
 	"go.etcd.io/bbolt":                      {"agent", "agent/..."},
-	"google.golang.org/grpc":                {"agent", "agent/agentpb", "executors/remote"},
+	"google.golang.org/grpc":                {"agent", "agent/agentpb", "executors/remote", "cmd/node-agent"},
 	"github.com/prometheus":                 {"reconciler/web"},
 	"log/slog":                              {"cmd/...", "reconciler", "reconciler/...", "agent", "agent/..."},
 }
