@@ -100,7 +100,7 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 	f.StringVar(&o.database, "database", os.Getenv("HOSTCTL_DATABASE"), "the inventory: sqlite:FILE; default inventory.db in the state folder (HOSTCTL_DATABASE)")
 	f.StringVar(&o.agent, "agent", os.Getenv("HOSTCTL_AGENT"), "the node-agent program; default beside hostctl (HOSTCTL_AGENT)")
 	f.StringVar(&o.branch, "branch", "main", "the branch that is made true")
-	root.AddCommand(initVerb(o), validateVerb(o), planVerb(o), showVerb(o), applyVerb(o), statusVerb(o), historyVerb(o), whyVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), versionVerb(o), hookVerb(o))
+	root.AddCommand(initVerb(o), validateVerb(o), planVerb(o), showVerb(o), applyVerb(o), statusVerb(o), historyVerb(o), whyVerb(o), convergeVerb(o), graphVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), versionVerb(o), hookVerb(o))
 	return root
 }
 

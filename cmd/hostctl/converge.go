@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"hostctl/planner"
+	"hostctl/reconciler"
+	"hostctl/reconciler/web"
+)
+
+func convergeVerb(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:     "converge NAME|REF",
+		Aliases: []string{"converge-shard"},
+		Short:   "Apply again what a shard, node, tenant or object should be, whether it differs or not",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.needState("converge"); err != nil {
+				return err
+			}
+			platform, err := o.platform(cmd.Context())
+			if err != nil {
+				return err
+			}
+			refs, err := reconciler.Touch(cmd.Context(), platform.Inventory, args[0])
+			if err = errors.Join(err, platform.Close()); err != nil {
+				return err
+			}
+			if len(refs) == 0 {
+				return fmt.Errorf("no shard, node, tenant or object is called %s; 'hostctl status' shows what there is", args[0])
+			}
+			return o.convergeNow(cmd.Context(), refs)
+		},
+	}
+}
+
+// convergeNow lets hostd do it where it runs, and else does it.
+func (o *options) convergeNow(ctx context.Context, refs []planner.Ref) error {
+	if hostd, err := web.Dial(ctx, filepath.Join(o.state, web.SocketName)); err == nil {
+		if err := hostd.Wake(ctx); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(o.out, "hostd applies %d %s again; 'hostctl status' tells when it has.\n", len(refs), plural(len(refs), "object", "objects"))
+		return err
+	}
+	p, err := o.plan(ctx, "")
+	if err != nil {
+		return o.explain(err)
+	}
+	encoded, err := planner.EncodePlan(p)
+	if err != nil {
+		return err
+	}
+	return o.apply(ctx, p, encoded)
+}
