@@ -3,6 +3,7 @@ package schema_test
 import (
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -135,4 +136,23 @@ spec:
     - {name: "@", type: TXT, values: ["v=spf1 mx -all"]}
 `, name)
 	return b.String()
+}
+
+// BenchmarkDir reads the same repository from a folder.
+func BenchmarkDir(b *testing.B) {
+	root := b.TempDir()
+	tree := manyTenants(b, 10_000)
+	for _, p := range tree.paths {
+		write(b, filepath.Join(root, p), string(tree.blobs[tree.ids[p]]))
+	}
+	for b.Loop() {
+		folder, err := schema.Dir(root)
+		if err != nil {
+			b.Fatal(err)
+		}
+		mustLoad(b, folder, nil)
+		if err := folder.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -17,6 +17,9 @@ import (
 // string may hold is left to the value types, which say more than "doesn't match the pattern".
 func checkShape(kind Kind, root *yaml.Node) []*Error {
 	s := schemas()[kind]
+	if fits(s.compiled, root) {
+		return nil
+	}
 	err := s.compiled.Validate(toValue(root))
 	if err == nil {
 		return nil

@@ -185,7 +185,7 @@ func open(t *testing.T, root string) *schema.Folder {
 	return tree
 }
 
-func write(t *testing.T, path, data string) {
+func write(t testing.TB, path, data string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
