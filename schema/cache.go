@@ -16,6 +16,7 @@ type Parsed struct {
 	errors  []*Error // without File
 	size    int64    // bytes of the blob
 	yaml    bool     // entries and errors were read; otherwise only size is known
+	unread  bool     // the file declares more than entries tell
 	pointer bool     // the blob is a git LFS pointer, not the file
 }
 

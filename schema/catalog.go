@@ -58,7 +58,6 @@ func (t *table[T]) sound() []*decl[T] {
 
 // catalog is all resources of the repository while they are being linked and checked.
 type catalog struct {
-	layout   *layout
 	errors   Errors
 	warnings []Warning
 
@@ -76,13 +75,18 @@ type catalog struct {
 	zones     table[Zone]
 	records   table[ZoneRecord]
 
+	unread    map[string]bool // folders that declare more than is known, so that nothing is missing from them
 	drafts    []*decl[recordDraft]
 	hostnames map[string]*decl[FQDN]
 	domains   map[string]*decl[Zone]
 }
 
 func newCatalog(l *layout) *catalog {
-	return &catalog{layout: l, hostnames: map[string]*decl[FQDN]{}, domains: map[string]*decl[Zone]{}}
+	c := &catalog{unread: map[string]bool{}, hostnames: map[string]*decl[FQDN]{}, domains: map[string]*decl[Zone]{}}
+	for _, folder := range l.unread {
+		c.unread[folder] = true
+	}
+	return c
 }
 
 // declare enters a resource that a file declares, if the file's folder may declare it.

@@ -133,6 +133,9 @@ func (c *catalog) checkPorts() {
 
 // checkHosts refuses sets of nodes that no host can take.
 func (c *catalog) checkHosts() {
+	if c.unread["clusters"] {
+		return
+	}
 	for _, d := range c.clusters.sound() {
 		for _, p := range c.parts(d) {
 			c.checkRoom(d.meta.Name, p)

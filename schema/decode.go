@@ -54,17 +54,23 @@ func parseBlob(data []byte) (p *Parsed) {
 	}()
 	p = &Parsed{size: int64(len(data)), yaml: true, pointer: bytes.HasPrefix(data, []byte(lfsPrefix))}
 	roots, errs := parseYAML(data)
-	p.errors = errs
-	if len(errs) > 0 {
-		return p // a tree with such faults may not say what its author meant
-	}
+	p.errors, p.unread = errs, len(errs) > 0 && len(roots) == 0
 	for _, root := range roots {
 		d := &decoder{root: root}
 		d.document()
 		p.entries = append(p.entries, d.entries...)
-		p.errors = append(p.errors, d.errors...)
+		p.unread = p.unread || len(d.entries) == 0
+		p.errors = append(p.errors, slices.DeleteFunc(d.errors, func(e *Error) bool { return sameSpot(errs, e) })...)
+	}
+	for _, e := range p.entries {
+		e.broken = e.broken || len(errs) > 0 // YAML with such faults may not say what its author meant
 	}
 	return p
+}
+
+// sameSpot reports whether an error is the consequence of one that is known.
+func sameSpot(known []*Error, e *Error) bool {
+	return slices.ContainsFunc(known, func(k *Error) bool { return k.Line == e.Line && k.Column == e.Column })
 }
 
 // decoder turns one document into entries.

@@ -39,11 +39,21 @@ func (f file) owner() string {
 	return parts[1]
 }
 
+// folder is the part of the repository whose owner the file has: "platform", "clusters" or "tenants/acme".
+func (f file) folder() string {
+	if f.top() == "tenants" {
+		return "tenants/" + f.owner()
+	}
+	return f.top()
+}
+
 // layout is which files there are.
 type layout struct {
 	all  []file // in lexical order
 	yaml []file // those that declare resources, unless they are content
 	odd  map[string]bool
+
+	unread []string // folders that hold a file which can't be read
 }
 
 // collect walks the tree and checks names and modes of files.
@@ -64,6 +74,7 @@ func (l *loader) collect() error {
 		if text := l.oddFile(f, folded); text != "" {
 			l.fail(p, "%s", text)
 			l.layout.odd[p] = true
+			l.layout.unread = append(l.layout.unread, f.folder())
 		} else if isYAML(p) {
 			l.layout.yaml = append(l.layout.yaml, f)
 		}

@@ -25,6 +25,9 @@ func (c *catalog) platform() *decl[Platform] {
 }
 
 func (c *catalog) linkPlatform() {
+	if len(c.platforms.list) == 0 && c.unread["platform"] {
+		return
+	}
 	if len(c.platforms.list) == 0 {
 		c.errors = append(c.errors, &Error{File: "platform/platform.yaml", Line: 1, Column: 1, Kind: KindPlatform,
 			Text: "is missing; declare the Platform there: hostctl schema Platform shows its fields"})
@@ -82,7 +85,7 @@ func (c *catalog) ownCluster(o *origin, name *string) {
 		c.fail(o, "spec.cluster", "is %q, but the file stands in clusters/%s/; leave the key out, or move the file", *name, o.cluster)
 		return
 	}
-	if c.clusters.get("", *name) == nil {
+	if c.clusters.get("", *name) == nil && !c.unread["clusters"] {
 		c.fail(o, "spec.cluster", "the folder clusters/%s declares no Cluster %s; add it", o.cluster, o.cluster)
 	}
 }
@@ -94,6 +97,11 @@ func (c *catalog) refer(o *origin, field string, kind Kind, name string, target 
 	}
 	if target.exists {
 		return true
+	}
+	for _, top := range folders[kind] {
+		if c.unread[top] || top == "tenants" && c.unread["tenants/"+o.meta.Tenant] {
+			return false // it may well be in the file that can't be read
+		}
 	}
 	text := fmt.Sprintf("there is no %s %q", kind, name)
 	switch {
@@ -173,7 +181,7 @@ func (c *catalog) linkTenants() {
 // tenantOf reports a tenant's folder without its Tenant, once.
 func (c *catalog) tenantOf(o *origin, reported map[string]bool) {
 	name := o.meta.Tenant
-	if name == "" || c.tenants.get(name, name) != nil || reported[name] {
+	if name == "" || c.tenants.get(name, name) != nil || reported[name] || c.unread["tenants/"+name] {
 		return
 	}
 	reported[name] = true
@@ -207,7 +215,7 @@ func (c *catalog) defaultCluster(d *decl[Zone]) string {
 	if len(c.clusters.list) == 1 {
 		return c.clusters.list[0].meta.Name
 	}
-	if !d.broken {
+	if !d.broken && !c.unread["clusters"] && !c.unread["tenants/"+d.meta.Tenant] {
 		c.fail(&d.origin, "spec.cluster", "is missing, and there are %d clusters; name the one whose name servers serve the zone", len(c.clusters.list))
 	}
 	return ""

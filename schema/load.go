@@ -116,6 +116,9 @@ func (l *loader) declare(c *catalog) {
 			continue
 		}
 		p := l.parsed[i]
+		if p.unread {
+			c.unread[f.folder()] = true
+		}
 		for _, e := range p.errors {
 			at := *e
 			at.File = f.path

@@ -23,7 +23,8 @@ const (
 )
 
 // parseYAML reads the documents of a file as node trees in which each mapping has unique string keys, each scalar means
-// what it looks like, and no alias is left. Empty documents are dropped.
+// what it looks like, and no alias is left. Empty documents are dropped. There are no documents beside an error after which
+// nothing can be made of the file.
 func parseYAML(data []byte) ([]*yaml.Node, []*Error) {
 	if e := scanBytes(data); e != nil {
 		return nil, []*Error{e}
@@ -38,7 +39,7 @@ func parseYAML(data []byte) ([]*yaml.Node, []*Error) {
 			return roots, w.errors
 		}
 		if err != nil {
-			return roots, append(w.errors, syntaxError(data, err))
+			return nil, append(w.errors, syntaxError(data, err))
 		}
 		if root := doc.Content[0]; !isNull(root) {
 			roots = append(roots, w.resolve(root, 0))
