@@ -13,13 +13,11 @@ var (
 	envNamePattern = regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,63}$`)
 )
 
-// reservedSlugs are names that systems below us give a meaning of their own: accounts, groups, devices, databases.
+// reservedSlugs are names that the systems below us give a meaning of their own: accounts and groups, devices, databases.
+// Names of programs (haproxy, nginx) aren't among them: logins and files are derived, never a raw slug.
 var reservedSlugs = wordSet(`
-	root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody
-	adm admin administrator sudo staff users wheel operator shadow utmp tty disk kmem default
-	mysql mariadb postgres postgresql pdns powerdns haproxy nginx redis valkey dovecot postfix vmail opendkim
-	ssh sshd ftp sftp messagebus polkitd dnsmasq docker hostctl hostd node-agent
-	information-schema performance-schema localhost host-gateway
+	root daemon bin sys sync man lp uucp www-data irc gnats nobody nogroup adm admin administrator sudo wheel shadow utmp tty disk kmem
+	default mysql localhost information-schema performance-schema messagebus polkitd sshd host-gateway
 	con prn aux nul com1 com2 com3 com4 com5 com6 com7 com8 com9 lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9`)
 
 // CheckSlug accepts the name of a resource: 2 to 32 of a-z, 0-9 and -, beginning with a letter, not ending with -, and
@@ -30,7 +28,7 @@ func CheckSlug(s string) error {
 		return errors.New("is empty; write a name")
 	case !slugPattern.MatchString(s):
 		return fmt.Errorf("%q isn't a valid name; use 2 to 32 of a-z, 0-9 and -, beginning with a letter and not ending with -", shorten(s))
-	case reservedSlugs[s] || strings.HasPrefix(s, "systemd-") || strings.HasPrefix(s, "_"):
+	case reservedSlugs[s] || strings.HasPrefix(s, "systemd-"):
 		return fmt.Errorf("%q is a reserved name; choose another, such as %s-1", s, s)
 	}
 	return nil
