@@ -70,12 +70,11 @@ func TestInside(t *testing.T) {
 			t.Fatal(err)
 		}
 		gid, _ := strconv.Atoi(www.Gid)
-		uid, _ := strconv.Atoi(www.Uid)
 		return byKind{
 			planner.KindUser:    users.New(users.Options{Node: nodeName}),
 			planner.KindWebroot: webroots.New(webroots.Options{GID: gid, Blobs: content}),
 			planner.KindRuntime: php.New(php.Options{Node: nodeName}),
-			planner.KindVhost:   nginx.New(nginx.Options{Node: nodeName, LogUID: uid, LogGID: gid}),
+			planner.KindVhost:   nginx.New(nginx.Options{Node: nodeName}),
 		}
 	}
 	executorstest.Test(t, h)

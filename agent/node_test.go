@@ -63,6 +63,7 @@ var program = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	programDir = dir
 	out := filepath.Join(dir, "node-agent")
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", out, "hostctl/cmd/node-agent")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -72,10 +73,12 @@ var program = sync.OnceValues(func() (string, error) {
 	return out, nil
 })
 
+var programDir string // where program has built it, if it has
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := program(); err == nil && !testing.Short() {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if programDir != "" {
+		_ = os.RemoveAll(programDir)
 	}
 	os.Exit(code)
 }

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -271,11 +272,11 @@ func (d *Dir) unlink(name string) error {
 	return nil
 }
 
+// split returns the parts of a path. An absolute one begins with an empty part, which names nothing.
 func split(rel string) []string {
 	rel = path.Clean(rel)
 	if rel == "." {
 		return nil
 	}
-	dir, base := path.Split(rel)
-	return append(split(dir), base)
+	return strings.Split(rel, "/")
 }

@@ -10,12 +10,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
+	"hostctl/agent/allow"
 	"hostctl/agent/argv"
 	"hostctl/agent/generation"
 	"hostctl/agent/s6"
@@ -34,8 +36,6 @@ type Options struct {
 	PHP     string  // "" is /run/php, where sockets are
 	Logs    string  // "" is /var/log/nginx/sites
 	Address string  // "" is 127.0.0.1:80, where nginx answers
-	LogUID  int     // user id of nginx's workers, who write the logs
-	LogGID  int
 }
 
 // Manager is the executor.
@@ -106,84 +106,107 @@ type edit struct {
 	index  []int // of the changes that it is made of
 	put    map[string][]byte
 	remove []string
+	hosts  map[string]string // what is served once it is made
 }
 
 // edit renders a batch, and refuses by itself what is wrong in itself.
 func (m *Manager) edit(cs []planner.Change, errs []error) (edit, error) {
-	e := edit{put: map[string][]byte{}}
-	for i := range cs {
-		e.index = append(e.index, i)
-	}
 	if err := m.load(); err != nil {
-		return e, err
+		return edit{index: indices(errs)}, err
 	}
-	e.index = nil
-	hosts := m.taken(cs)
-	removed := map[string]bool{}
+	texts := make([][]byte, len(cs))
 	for i, c := range cs {
-		name, data, err := m.file(c, hosts)
-		if err != nil {
+		var err error
+		if texts[i], err = m.file(c); err != nil {
 			errs[i] = executors.Errorf(executors.Refused, "%s: %w", c.Ref(), err)
-			continue
 		}
-		e.index = append(e.index, i)
-		if data == nil {
-			removed[name] = true
-			continue
-		}
-		e.put[name] = data
 	}
-	for name := range removed {
-		if e.put[name] == nil {
+	e := edit{put: map[string][]byte{}, hosts: m.serve(cs, errs), index: indices(errs)}
+	for _, i := range e.index {
+		name := fileName(cs[i].Ref().Name)
+		delete(e.put, name)
+		e.remove = slices.DeleteFunc(e.remove, func(n string) bool { return n == name })
+		if texts[i] == nil {
 			e.remove = append(e.remove, name)
+		} else {
+			e.put[name] = texts[i]
 		}
 	}
 	return e, nil
 }
 
-// file returns the name and text of a change's file; no text for a delete. The vhost's names are taken from then on.
-func (m *Manager) file(c planner.Change, hosts map[string]string) (string, []byte, error) {
+// indices returns those of the changes that have no error.
+func indices(errs []error) []int {
+	var is []int
+	for i, err := range errs {
+		if err == nil {
+			is = append(is, i)
+		}
+	}
+	return is
+}
+
+// file returns the text of a change's file; nil for a delete.
+func (m *Manager) file(c planner.Change) ([]byte, error) {
 	o := c.New
 	if o == nil {
 		o = c.Old
 	}
 	v, ok := o.(planner.Vhost)
 	if !ok {
-		return "", nil, errors.New("vhosts are all that is applied here")
+		return nil, errors.New("vhosts are all that is applied here")
 	}
 	if c.New == nil {
-		err := check(planner.Vhost{Meta: v.Meta, Tenant: v.Tenant, Site: v.Site, Type: "static"})
-		return fileName(v.Name), nil, err
+		return nil, allow.Site(v.Name, v.Tenant, v.Site)
 	}
-	data, err := render(v, m.paths())
-	if err != nil {
-		return "", nil, err
-	}
-	for _, h := range v.Hostnames { // nginx itself only warns, and serves one of the two
-		if other := hosts[h]; other != "" && other != v.Name {
-			return "", nil, fmt.Errorf("host name %s is served by vhost %s", h, other)
-		}
-	}
-	for _, h := range v.Hostnames {
-		hosts[h] = v.Name
-	}
-	return fileName(v.Name), data, nil
+	return render(v, m.paths())
 }
 
 func fileName(vhost string) string { return vhost + ".conf" }
 
-// taken returns the host names in use, without those that the changes' own vhosts have now.
-func (m *Manager) taken(cs []planner.Change) map[string]string {
-	changed := map[string]bool{}
-	for _, c := range cs {
-		changed[c.Ref().Name] = true
-	}
-	hosts := map[string]string{}
-	for h, v := range m.hosts {
-		if !changed[v] {
-			hosts[h] = v
+// serve returns the host names that are served once the changes without error are made. A change that wants a name of
+// another vhost is given an error: nginx itself only warns, and serves one of the two. What was refused keeps the names it
+// has, which may refuse another one.
+func (m *Manager) serve(cs []planner.Change, errs []error) map[string]string {
+	for {
+		hosts := m.without(cs, errs)
+		bad := -1
+		for i, c := range cs {
+			v, ok := c.New.(planner.Vhost)
+			if !ok || errs[i] != nil {
+				continue
+			}
+			if err := claim(hosts, v); err != nil {
+				bad, errs[i] = i, executors.Errorf(executors.Refused, "%s: %w", c.Ref(), err)
+				break
+			}
+		}
+		if bad < 0 {
+			return hosts
 		}
 	}
+}
+
+func claim(hosts map[string]string, v planner.Vhost) error {
+	for _, h := range v.Hostnames {
+		if other := hosts[h]; other != "" && other != v.Name {
+			return fmt.Errorf("host name %s is served by vhost %s", h, other)
+		}
+		hosts[h] = v.Name
+	}
+	return nil
+}
+
+// without returns the host names in use, less those of the vhosts that are changed.
+func (m *Manager) without(cs []planner.Change, errs []error) map[string]string {
+	changed := map[string]bool{}
+	for i, c := range cs {
+		if errs[i] == nil {
+			changed[c.Ref().Name] = true
+		}
+	}
+	hosts := maps.Clone(m.hosts)
+	maps.DeleteFunc(hosts, func(_, v string) bool { return changed[v] })
 	return hosts
 }
 
@@ -243,7 +266,7 @@ func (m *Manager) bring(ctx context.Context, e edit) error {
 	if err := m.use(ctx, now, next); err != nil {
 		return err
 	}
-	m.hosts = nil
+	m.hosts, m.known = e.hosts, next
 	return m.gens.Keep(next)
 }
 
@@ -278,7 +301,7 @@ func (m *Manager) include() error {
 
 // test reads a generation as nginx would: by nginx.conf with its include of all generations' current one replaced.
 func (m *Manager) test(ctx context.Context, n int) error {
-	if err := m.logs(); err != nil {
+	if err := os.MkdirAll(m.o.Logs, 0o750); err != nil { // nginx opens logs as root
 		return err
 	}
 	conf, err := os.ReadFile(m.o.Config)
@@ -318,18 +341,6 @@ func said(err error) error {
 		}
 	}
 	return err
-}
-
-// logs makes the folder of the access logs, that nginx's workers write.
-func (m *Manager) logs() error {
-	err := os.Mkdir(m.o.Logs, 0o750)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return os.Chown(m.o.Logs, m.o.LogUID, m.o.LogGID)
 }
 
 // Observe implements executors.Observer: the vhosts that nginx serves. A file that somebody has changed isn't one of them,

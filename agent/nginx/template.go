@@ -89,7 +89,8 @@ func render(v planner.Vhost, p paths) ([]byte, error) {
 	w.line("    listen 80;")
 	w.line("    server_name%s;", names(v.Hostnames))
 	w.line("    root %s;", quote(path.Join(site, v.DocumentRoot)))
-	w.line("    access_log %s combined;", quote(p.logs+"/"+v.Name+"$hostctl_log"))
+	// A name without variables: with them nginx looks for the root first, and with disable_symlinks for a wrong one.
+	w.line("    access_log %s combined;", quote(p.logs+"/"+v.Name+".log"))
 	// A symlink may lead only to what its owner owns: never into another tenant's site, nor into the system.
 	w.line("    disable_symlinks if_not_owner from=%s;", quote(site))
 	w.line("    absolute_redirect off;")
@@ -143,9 +144,6 @@ func common(n int) []byte {
 	w := &writer{}
 	w.line("map $http_x_forwarded_proto $hostctl_https { default %s; https on; }", quote(""))
 	w.line("map $http_x_forwarded_proto $hostctl_scheme { default $scheme; https https; }")
-	// A name with a variable in it is opened when it is written to: a node may have more sites than descriptors.
-	w.line("map $server_port $hostctl_log { default .log; }")
-	w.line("open_log_file_cache max=512 inactive=30s valid=10s;")
 	w.line("fastcgi_read_timeout 300s;")
 	for _, p := range fastcgi {
 		w.line("fastcgi_param %s;", p)

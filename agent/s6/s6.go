@@ -98,12 +98,15 @@ func Words(argv []string) string {
 	return strings.Join(words, " ")
 }
 
-// supervised waits until s6 has taken a service up.
+// supervised waits until s6 has taken a service up: its supervisor listens, and then writes a first state.
 func (s Scan) supervised(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, settle)
 	defer cancel()
 	for {
 		_, err := argv.Run(ctx, "s6-svok", s.dir(name))
+		if err == nil {
+			_, err = os.Stat(filepath.Join(s.dir(name), "supervise", "status"))
+		}
 		if err == nil {
 			return nil
 		}

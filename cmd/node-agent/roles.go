@@ -36,15 +36,11 @@ func executorsOf(ctx context.Context, c config, kept *blobs.Folder, log *slog.Lo
 	return nil, fmt.Errorf("HOSTCTL_ROLE: this version knows no role %q", c.Role)
 }
 
-// webUser is who nginx's workers are.
-const webUser = "www-data"
+// webGroup is who nginx's workers are.
+const webGroup = "www-data"
 
 func web(ctx context.Context, c config, kept *blobs.Folder, log *slog.Logger) (map[planner.Kind]executors.Executor, error) {
-	u, err := user.Lookup(webUser)
-	if err != nil {
-		return nil, err
-	}
-	uid, err := strconv.Atoi(u.Uid)
+	u, err := user.LookupGroup(webGroup)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +56,6 @@ func web(ctx context.Context, c config, kept *blobs.Folder, log *slog.Logger) (m
 		planner.KindUser:    users.New(users.Options{Node: c.Node}),
 		planner.KindWebroot: webroots.New(webroots.Options{GID: gid, Blobs: kept}),
 		planner.KindRuntime: pools,
-		planner.KindVhost:   nginx.New(nginx.Options{Node: c.Node, LogUID: uid, LogGID: gid}),
+		planner.KindVhost:   nginx.New(nginx.Options{Node: c.Node}),
 	}, nil
 }
