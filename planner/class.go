@@ -29,9 +29,9 @@ func (x *expansion) classify(n *node, want Container) class {
 		return fresh
 	case !there || why.Gone:
 		return troubled
-	case dirty && why.Pending != nil && !inPlace(why.Pending, want):
+	case dirty && why.Pending != nil && !(inPlace(have, want) && inPlace(why.Pending, want)):
 		return troubled
-	case !inPlace(have, want) && x.isDown(n.name):
+	case !inPlace(have, want) && (x.isDown(n.name) || !x.agentThere(n)):
 		return troubled
 	case !inPlace(have, want):
 		return rolled
@@ -39,6 +39,12 @@ func (x *expansion) classify(n *node, want Container) class {
 		return down
 	}
 	return steady
+}
+
+// agentThere reports whether a node has its agent, or needs none.
+func (x *expansion) agentThere(n *node) bool {
+	ref := n.ready[0]
+	return ref.Kind != KindAgent || x.live.State[ref] != nil && !x.live.Dirty[ref].Gone
 }
 
 func (x *expansion) isDown(node string) bool {

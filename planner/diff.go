@@ -17,6 +17,7 @@ type step struct {
 	next   int   // the step after of the same object, -1
 	again  bool  // makes again what is there until then: nobody who needs it has to wait
 	side   bool  // a step aside (drain, and back; names that go later): nobody needs it
+	here   bool  // done with what is there: waits for nothing that is made again
 	off    bool  // withheld
 	id     int
 }
@@ -133,7 +134,15 @@ func (d *draft) compare(ref Ref, want Object) {
 	case User:
 		d.keepUserNow(ref, want)
 	}
-	d.emit(d.toward(ref, have, want, why, dirty))
+	s := d.toward(ref, have, want, why, dirty)
+	s.again = s.again || d.has(ref)
+	d.emit(s)
+}
+
+// has reports whether an object has a step already.
+func (d *draft) has(ref Ref) bool {
+	_, ok := d.first[ref]
+	return ok
 }
 
 // toward returns the step from what is there to what is wanted.
@@ -194,7 +203,7 @@ func (d *draft) keepUserNow(ref Ref, want User) {
 		have = nil
 	}
 	s := d.toward(ref, have, want, why, dirty)
-	s.at, s.again = inStage(phaseUp, ref), false
+	s.at, s.again, s.here = inStage(phaseUp, ref), false, true
 	d.emit(s)
 }
 
@@ -209,11 +218,14 @@ func (d *draft) madeAgain(ref Ref) bool {
 
 // remove emits what takes away an object that nobody declares. What is in a container that goes, goes with it.
 func (d *draft) remove(ref Ref, have Object) {
+	if ref.Kind.inContainer() && d.nodes[ref.Target] == nil {
+		return
+	}
 	if v, ok := have.(Vhost); ok && d.lost(ref) {
 		d.holdLostVhost(ref, v)
 		return
 	}
-	if ref.Kind.inContainer() && (d.nodes[ref.Target] == nil || d.lost(ref)) {
+	if d.lost(ref) {
 		return
 	}
 	if !d.usable(ref) {
@@ -224,7 +236,11 @@ func (d *draft) remove(ref Ref, have Object) {
 		d.removeVhost(ref, v)
 		return
 	}
-	d.emit(step{ref: ref, action: Delete, old: have, at: inStage(phaseDown, ref), why: d.whyDelete(ref)})
+	s := step{ref: ref, action: Delete, old: have, at: inStage(phaseDown, ref), why: d.whyDelete(ref)}
+	if server, ok := have.(Server); ok {
+		s.at = d.serverGoes(ref, server)
+	}
+	d.emit(s)
 }
 
 func (d *draft) whyDelete(ref Ref) string {
@@ -287,7 +303,7 @@ func (d *draft) expect(s *step) Hash {
 	if s.prev >= 0 && !d.steps[s.prev].off && s.old != nil {
 		return HashOf(d.steps[s.prev].new)
 	}
-	if s.old == nil || d.now(s.ref) == nil {
+	if s.old == nil || d.now(s.ref) == nil && !s.here {
 		return ""
 	}
 	return HashOf(s.old)

@@ -32,36 +32,47 @@ func (d *draft) compareServer(ref Ref, have Object, want Server) {
 	n := d.nodes[want.Node]
 	why, dirty := d.live.Dirty[ref]
 	live, _ := have.(Server)
-	out := want
-	out.State = ServerDrain
+	halfway := have == nil && why.Pending != nil && !d.lost(ref) // it may be there, and in rotation
 	switch {
 	case !n.class.renewed() || want.State != ServerReady:
 		if have == nil || dirty || !equal(have, want) {
-			d.emit(d.toward(ref, have, want, why, dirty))
+			s := d.toward(ref, have, want, why, dirty)
+			s.side = (have != nil || halfway) && want.State != ServerReady // going out of rotation waits for nothing
+			d.emit(s)
 		}
-	case have == nil && n.class == troubled, have != nil && live.State != ServerReady && n.class == rolled && !dirty:
+	case have == nil && !halfway && (n.class == troubled || d.nodes[ref.Target].class == steady),
+		have != nil && live.State != ServerReady && n.class == rolled && !dirty:
 		s := d.toward(ref, have, want, why, dirty)
 		s.at = max(s.at, inTurn(n, d.slots[n.name], turnReady))
 		d.emit(s)
-	case n.class == troubled:
-		var from Object = live
-		if dirty || live.State == ServerReady || live.Address != want.Address {
-			s := d.toward(ref, have, out, why, dirty)
-			s.side, s.why = true, "its node is made again"
-			d.emit(s)
-			from = out
-		}
-		d.emit(step{ref: ref, action: Update, old: from, new: want, at: inTurn(n, d.slots[n.name], turnReady), why: "its node is back"})
+	case n.class == troubled || halfway || have != nil && dirty:
+		d.takeOut(ref, have, want, n)
 	default:
 		d.roll(ref, have, want, n)
 	}
 }
 
+// takeOut takes a server out before anything else is done, for its node is out already; it is back in its node's turn.
+func (d *draft) takeOut(ref Ref, have Object, want Server, n *node) {
+	why, dirty := d.live.Dirty[ref]
+	live, _ := have.(Server)
+	from, out := have, want
+	out.State = ServerDrain
+	if dirty || live.State == ServerReady || live.Address != want.Address {
+		s := d.toward(ref, have, out, why, dirty)
+		s.side, s.why = true, "its node is made again"
+		d.emit(s)
+		from = out
+	}
+	d.emit(step{ref: ref, action: Update, old: from, new: want, at: inTurn(n, d.slots[n.name], turnReady), why: "its node is back"})
+}
+
 // roll takes a server out while its node is replaced.
 func (d *draft) roll(ref Ref, have Object, want Server, n *node) {
-	why, dirty := d.live.Dirty[ref]
-	if dirty || !equal(have, want) {
-		d.emit(d.toward(ref, have, want, why, dirty))
+	if !equal(have, want) {
+		s := d.toward(ref, have, want, d.live.Dirty[ref], false)
+		s.here = true
+		d.emit(s)
 	}
 	from := have
 	if _, changed := d.first[ref]; changed {
@@ -72,4 +83,17 @@ func (d *draft) roll(ref Ref, have Object, want Server, n *node) {
 	slot := d.slots[n.name]
 	d.emit(step{ref: ref, action: Update, old: from, new: out, at: inTurn(n, slot, turnDrain), side: true, why: "its node is replaced"})
 	d.emit(step{ref: ref, action: Update, old: out, new: want, at: inTurn(n, slot, turnReady), side: true, why: "its node is back"})
+}
+
+// serverGoes returns when a server is deleted: with its backend when that goes too, else before routes are made that its
+// node knows nothing of.
+func (d *draft) serverGoes(ref Ref, s Server) position {
+	g := d.shards[s.Backend]
+	if _, stays := d.desired[Ref{KindBackend, ref.Target, s.Backend}]; !stays || g == nil || len(g.serving) == 0 {
+		return inStage(phaseDown, ref)
+	}
+	if g.serving[0].class == troubled {
+		return inStage(phaseLate, ref)
+	}
+	return inStage(phaseUp, ref)
 }

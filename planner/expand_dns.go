@@ -76,11 +76,12 @@ func (x *expansion) expandRecord(z *schema.Zone, r *schema.ZoneRecord) {
 
 func (x *expansion) addRRset(z *schema.Zone, r RRset, routes []Ref) {
 	c := x.clusters[z.Cluster]
-	if c == nil {
+	if c == nil || len(c.dns.best) == 0 {
 		return // expandZone has said so
 	}
 	r.Zone, r.Target, r.Name = z.Domain, c.dns.name, z.Domain+"/"+r.FQDN+"/"+r.Type
-	r.On = append([]Ref{{KindZone, c.dns.name, z.Domain}}, routes...)
+	r.On = make([]Ref, 0, 2+len(routes))
+	r.On = append(append(append(r.On, c.dns.best[0].ready...), Ref{KindZone, c.dns.name, z.Domain}), routes...)
 	x.add(r)
 }
 

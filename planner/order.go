@@ -55,7 +55,7 @@ func (d *draft) stepsByRung() [][]int {
 func (d *draft) pushBehindNeeds(steps []int) {
 	for _, i := range steps {
 		s := &d.steps[i]
-		if s.side || s.new == nil {
+		if s.side || s.here || s.new == nil {
 			continue
 		}
 		for _, n := range s.new.Needs() {
@@ -107,7 +107,7 @@ func (d *draft) freeNames() {
 	for i := range d.steps {
 		s := &d.steps[i]
 		r, ok := s.old.(RRset)
-		if !ok || s.off || s.action != Delete || s.at < phaseUp {
+		if !ok || s.off || s.action != Delete || s.at < phaseDown {
 			continue
 		}
 		if j, ok := takers[[2]string{r.Target, r.FQDN}]; ok {

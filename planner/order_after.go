@@ -61,23 +61,43 @@ func (d *draft) afterDependents() {
 	}
 }
 
-// eachDependent calls fn for each pair of a changed object and a delete of what its old content needs.
+// eachDependent calls fn for each pair of a changed object and a delete of what its old content needs. What goes with a
+// container that is made again is changed by that.
 func (d *draft) eachDependent(fn func(dependent, gone int)) {
 	for ref, i := range d.first {
-		if d.steps[i].off {
+		if !d.steps[i].off {
+			d.eachDeletedNeed(ref, i, fn)
+		}
+	}
+	if len(d.slots) == 0 {
+		return
+	}
+	for ref := range d.live.State {
+		if i, ok := d.firstStep(d.containerOf(ref)); ok && d.lost(ref) && !d.has(ref) {
+			d.eachDeletedNeed(ref, i, fn)
+		}
+	}
+}
+
+func (d *draft) eachDeletedNeed(ref Ref, i int, fn func(dependent, gone int)) {
+	for _, o := range []Object{d.live.State[ref], d.live.Dirty[ref].Pending} {
+		if o == nil {
 			continue
 		}
-		for _, o := range []Object{d.live.State[ref], d.live.Dirty[ref].Pending} {
-			if o == nil {
-				continue
-			}
-			for _, n := range o.Needs() {
-				if gone, ok := d.deletion(n); ok && gone != i {
-					fn(i, gone)
-				}
+		for _, n := range o.Needs() {
+			if gone, ok := d.deletion(n); ok && gone != i {
+				fn(i, gone)
 			}
 		}
 	}
+}
+
+// containerOf returns the container of the node that an object is on.
+func (d *draft) containerOf(ref Ref) Ref {
+	if n := d.nodes[ref.Target]; n != nil {
+		return Ref{KindContainer, n.host.Name, n.name}
+	}
+	return Ref{}
 }
 
 // deletion returns the step that takes an object away: its own delete, or that of the container it is in.
@@ -115,7 +135,11 @@ func (d *draft) afterRoutes(i int, old Vhost) {
 			continue
 		}
 		for _, r := range d.tables().routes[h] {
-			d.follow(i, r.Ref())
+			if d.lost(r.Ref()) && !d.has(r.Ref()) {
+				d.follow(i, d.containerOf(r.Ref()))
+			} else {
+				d.follow(i, r.Ref())
+			}
 		}
 	}
 }

@@ -15,12 +15,13 @@ func (d *draft) deleteEarly() {
 	if len(returning) == 0 {
 		return
 	}
+	phase := d.earlyPhase()
 	early := map[string]bool{}
 	for i := range d.steps {
 		s := &d.steps[i]
 		r, ok := s.old.(Route)
 		if ok && !s.off && s.action == Delete && returning[inBalancer{r.Target, r.Backend}] {
-			s.at = inStage(phaseEarly, s.ref)
+			s.at = inStage(phase, s.ref)
 			early[r.Name] = true
 		}
 	}
@@ -28,9 +29,19 @@ func (d *draft) deleteEarly() {
 		s := &d.steps[i]
 		r, ok := s.old.(RRset)
 		if ok && !s.off && s.action == Delete && r.automatic() && early[r.FQDN] {
-			s.at = inStage(phaseEarly, s.ref)
+			s.at = inStage(phase, s.ref)
 		}
 	}
+}
+
+// earlyPhase is when early deletes are made: at once, or when a DNS that is gone is back.
+func (d *draft) earlyPhase() position {
+	for _, c := range d.clusters {
+		if len(c.dns.best) > 0 && c.dns.best[0].class == troubled {
+			return phaseEarlyAfterDNS
+		}
+	}
+	return phaseEarly
 }
 
 // becomesReady returns the server that a step puts into rotation.
@@ -44,6 +55,9 @@ func (d *draft) becomesReady(i int) (Server, bool) {
 // leavesRotation returns the server that a step takes out of rotation.
 func (d *draft) leavesRotation(i int) (Server, bool) {
 	s := &d.steps[i]
+	if old, ok := s.old.(Server); ok && s.new == nil {
+		return old, !s.off
+	}
 	now, ok := s.new.(Server)
 	return now, ok && !s.off && now.State != ServerReady
 }
@@ -88,7 +102,7 @@ func (d *draft) afterVhosts(returning []int) {
 		n := d.nodes[s.Node]
 		serving := vhosts[s.Node]
 		for _, r := range routes[inBalancer{s.Target, s.Backend}] {
-			if !r.live && n.group.serves(n) {
+			if !r.live && n.group.serves(n) && d.steps[r.step].at > d.steps[i].at {
 				continue // such a route waits for the vhost itself
 			}
 			ref, ok := serving[r.name]
@@ -117,6 +131,7 @@ func (d *draft) waitFor(i int, ref Ref) {
 type balancerRoute struct {
 	name string
 	live bool
+	step int // that makes it, unless it is live
 }
 
 func (d *draft) routesByBackend() map[inBalancer][]balancerRoute {
@@ -124,16 +139,19 @@ func (d *draft) routesByBackend() map[inBalancer][]balancerRoute {
 	live := map[Ref]bool{}
 	for name, routes := range d.tables().routes {
 		for _, r := range routes {
+			if d.lost(r.Ref()) {
+				continue // it comes back like a new one
+			}
 			live[r.Ref()] = true
 			key := inBalancer{r.Target, r.Backend}
-			all[key] = append(all[key], balancerRoute{name, true})
+			all[key] = append(all[key], balancerRoute{name: name, live: true})
 		}
 	}
 	for i := range d.steps {
 		r, ok := d.steps[i].new.(Route)
 		if ok && !d.steps[i].off && !live[r.Ref()] {
 			key := inBalancer{r.Target, r.Backend}
-			all[key] = append(all[key], balancerRoute{r.Name, false})
+			all[key] = append(all[key], balancerRoute{name: r.Name, step: i})
 		}
 	}
 	return all
@@ -192,6 +210,7 @@ func (d *draft) afterTurns() {
 		}
 	}
 	d.afterDrains(begin)
+	d.afterBalancers(begin)
 	for _, g := range d.groups {
 		for _, n := range g.nodes {
 			if n.class != rolled {
@@ -223,6 +242,26 @@ func (d *draft) afterDrains(begin map[string][]int) {
 		for _, i := range steps {
 			if d.steps[i].ref.Kind == KindContainer {
 				d.afterAll([]int{i}, steps)
+			}
+		}
+	}
+}
+
+// afterBalancers lets a container be made again only when load balancers that are made again, and had the node in
+// rotation, are: until then they may send it requests.
+func (d *draft) afterBalancers(begin map[string][]int) {
+	for ref, o := range d.live.State {
+		s, ok := o.(Server)
+		if !ok || s.State != ServerReady || !d.lost(ref) {
+			continue
+		}
+		lb := d.containerOf(ref)
+		if d.live.State[lb] == nil || d.live.Dirty[lb].Gone {
+			continue
+		}
+		for _, i := range begin[s.Node] {
+			if d.steps[i].ref.Kind == KindContainer {
+				d.follow(i, lb)
 			}
 		}
 	}

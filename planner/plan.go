@@ -43,7 +43,8 @@ type Target struct {
 // Action is what a change does to an object.
 type Action string
 
-// The actions, with the signs of a plan's text: + ~ ± -.
+// The actions, with the signs of a plan's text: + ~ ± -. A replacement of which Old and New are equal makes anew what may
+// look right: a replacement by something else didn't finish, and what is in it is unknown.
 const (
 	Create  Action = "create"
 	Update  Action = "update"

@@ -20,13 +20,15 @@ const (
 	perRung position = 10
 	perTurn position = 1_000
 	perTier position = 100_000_000
+
+	phaseEarlyAfterDNS = phaseTurns + 2*perTier - perTurn // between the turns of DNS nodes and load balancers
 )
 
 // inStage returns the position of an object in a phase that goes up or down the ladder.
 func inStage(phase position, ref Ref) position {
 	rung, _ := ref.Kind.Rung()
 	at := position(rung) * perRung
-	if phase == phaseEarly || phase == phaseDown {
+	if phase == phaseEarly || phase == phaseEarlyAfterDNS || phase == phaseDown {
 		at = position(len(Ladder)-rung) * perRung
 	}
 	return phase + at

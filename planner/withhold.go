@@ -1,5 +1,7 @@
 package planner
 
+import "slices"
+
 // withhold takes back steps that need what can't be changed now, because its target can't be reached; and deletes of
 // what those that stay as they are need. Later plans make up for it.
 func (d *draft) withhold() {
@@ -17,14 +19,21 @@ func (d *draft) withhold() {
 	}
 	for rung := len(byRung) - 1; rung >= 0; rung-- {
 		for _, i := range byRung[rung] {
-			if s := &d.steps[i]; !s.off && s.new == nil && d.neededByWithheld(s.ref) {
-				d.takeBack(s.ref)
+			switch s := &d.steps[i]; {
+			case s.off:
+			case s.new == nil && d.neededByWithheld(s.ref):
+				s.off, d.withheld[s.ref] = true, true
+			default:
+				d.keepNames(s)
 			}
 		}
 	}
 }
 
 func (d *draft) needsWithheld(s *step) bool {
+	if s.ref.Kind == KindRoute && s.old == nil {
+		return false // no route lacks because nodes are down: they are out of rotation, and come back after their vhosts
+	}
 	for _, n := range s.new.Needs() {
 		if d.suppressed[n] || d.withheld[n] {
 			return true
@@ -55,7 +64,7 @@ func (d *draft) neededByWithheld(ref Ref) bool {
 	return false
 }
 
-// keepNeeds marks what the live content of an object that isn't changed needs.
+// keepNeeds marks what the live content of an object that isn't changed needs, also where that was made after it.
 func (d *draft) keepNeeds(ref Ref) {
 	for _, o := range []Object{d.live.State[ref], d.live.Dirty[ref].Pending} {
 		if o == nil {
@@ -63,6 +72,32 @@ func (d *draft) keepNeeds(ref Ref) {
 		}
 		for _, n := range o.Needs() {
 			d.kept[n] = true
+			if r, ok := o.(Route); ok && n.Kind == KindVhost {
+				d.keepEverywhere(n, r.Backend)
+			}
+		}
+	}
+}
+
+// keepEverywhere keeps a vhost on all nodes of its shard.
+func (d *draft) keepEverywhere(vhost Ref, shard string) {
+	if g := d.shards[shard]; g != nil {
+		for _, n := range g.nodes {
+			d.kept[Ref{KindVhost, n.name, vhost.Name}] = true
+		}
+	}
+}
+
+// keepNames takes back the step in which a vhost gives up names, if a route that stays leads to one of them.
+func (d *draft) keepNames(s *step) {
+	old, ok := s.old.(Vhost)
+	if !ok || !s.side {
+		return
+	}
+	now := s.new.(Vhost)
+	for _, h := range old.Hostnames {
+		if !slices.Contains(now.Hostnames, h) && d.routed(h, func(r Route) bool { return d.withheld[r.Ref()] }) {
+			s.off = true
 		}
 	}
 }

@@ -1,0 +1,312 @@
+package planner_test
+
+import (
+	"bytes"
+	"cmp"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"hostctl/planner"
+	"hostctl/schema"
+)
+
+// TestMain gives the property tests thousands of histories, and hundreds with -short.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		checks := "3000"
+		if testing.Short() {
+			checks = "200"
+		}
+		if err := flag.Set("rapid.checks", checks); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// wish is what a repository declares, in the few choices that matter to the planner.
+type wish struct {
+	lbs, dns   int
+	webImage   string
+	lbImage    string
+	memory     int64
+	nodes      map[string]int  // of web shards; 0 or absent: no such shard
+	drain      map[string]bool // shards
+	home       map[string]string
+	sites      map[[2]string]string // tenant, webroot -> runtime
+	ini        map[[2]string]string
+	names      map[string][2]string // host name -> webroot
+	records    map[string]string    // owner name -> type
+	zoneTTL    int
+	tenantZone bool
+}
+
+var (
+	tenantNames = []string{"acme", "globex", "initech"}
+	siteNames   = []string{"blog", "shop"}
+	hostNames   = []string{"a.z.test", "b.z.test", "c.z.test", "d.acme.test", "e.elsewhere.test"}
+	shardNames  = []string{"web-1", "web-2"}
+	versions    = []string{"static", "8.3", "8.4"}
+)
+
+func firstWish() wish {
+	return wish{
+		lbs: 1, dns: 1, webImage: "web:1", lbImage: "lb:1", nodes: map[string]int{"web-1": 2}, drain: map[string]bool{}, zoneTTL: 300,
+		home: map[string]string{"acme": "web-1"}, sites: map[[2]string]string{{"acme", "blog"}: "8.3"}, ini: map[[2]string]string{},
+		names: map[string][2]string{"a.z.test": {"acme", "blog"}}, records: map[string]string{},
+	}
+}
+
+// mutate changes a wish in one place and makes it consistent again.
+func (w *wish) mutate(t *rapid.T) {
+	tenant := rapid.SampledFrom(tenantNames).Draw(t, "tenant")
+	site := [2]string{tenant, rapid.SampledFrom(siteNames).Draw(t, "site")}
+	name := rapid.SampledFrom(hostNames).Draw(t, "name")
+	shard := rapid.SampledFrom(shardNames).Draw(t, "shard")
+	switch rapid.IntRange(0, 15).Draw(t, "mutation") {
+	case 0:
+		w.lbs = rapid.IntRange(1, 2).Draw(t, "lbs")
+	case 1:
+		w.webImage = rapid.SampledFrom([]string{"web:1", "web:2"}).Draw(t, "image")
+	case 2:
+		w.lbImage = rapid.SampledFrom([]string{"lb:1", "lb:2"}).Draw(t, "image")
+	case 3:
+		w.nodes[shard] = rapid.IntRange(0, 3).Draw(t, "nodes")
+	case 4:
+		w.drain[shard] = rapid.Bool().Draw(t, "drain")
+	case 5:
+		delete(w.home, tenant)
+	case 6, 7:
+		w.home[tenant] = shard
+	case 8:
+		delete(w.sites, site)
+	case 9, 10:
+		w.sites[site] = rapid.SampledFrom(versions).Draw(t, "version")
+	case 11:
+		delete(w.names, name)
+	case 12, 13:
+		w.names[name] = site
+	case 14:
+		w.records[name] = rapid.SampledFrom([]string{"A", "CNAME", ""}).Draw(t, "type")
+	case 15:
+		w.ini[site] = rapid.SampledFrom([]string{"64M", "128M"}).Draw(t, "ini")
+		w.zoneTTL = rapid.SampledFrom([]int{300, 600}).Draw(t, "ttl")
+		w.dns = rapid.IntRange(1, 2).Draw(t, "dns")
+		w.memory = rapid.SampledFrom([]int64{0, 1 << 30}).Draw(t, "memory")
+		w.tenantZone = rapid.Bool().Draw(t, "tenant zone")
+	}
+	w.repair()
+}
+
+func (w *wish) repair() {
+	if w.nodes["web-1"]+w.nodes["web-2"] == 0 {
+		w.nodes["web-1"] = 1
+	}
+	for t, shard := range w.home {
+		if w.nodes[shard] == 0 {
+			w.home[t] = map[bool]string{true: "web-1", false: "web-2"}[w.nodes["web-1"] > 0]
+		}
+	}
+	maps.DeleteFunc(w.sites, func(s [2]string, _ string) bool { return w.home[s[0]] == "" })
+	maps.DeleteFunc(w.names, func(_ string, s [2]string) bool { return w.sites[s] == "" })
+}
+
+func (w *wish) manifest(commit int) schema.Manifest {
+	m := schema.Manifest{
+		Commit: fmt.Sprintf("%040d", commit),
+		Platform: schema.Platform{
+			Domain: "hosting.test", Nameservers: []string{"ns1.hosting.test", "ns2.hosting.test"}, Hostmaster: "hostmaster@hosting.test",
+			TTL: 300, UIDs: schema.Range{First: 20000, Last: 20999},
+		},
+		Clusters: []schema.Cluster{{
+			Meta: meta(schema.KindCluster, "", "eu-1"), Region: "eu", Subnet: "10.20.0.0/24",
+			HAProxy: schema.Infrastructure{Profile: "lb", Count: w.lbs}, PowerDNS: schema.Infrastructure{Profile: "dns", Count: w.dns},
+			ServiceDB: schema.Infrastructure{Profile: "db", Count: 1},
+		}},
+		LBAddresses: []schema.LBAddress{{Meta: meta(schema.KindLBAddress, "", "v4"), Cluster: "eu-1", Address: "192.0.2.1", Published: true}},
+		NodeProfiles: []schema.NodeProfile{
+			{Meta: meta(schema.KindNodeProfile, "", "db"), Role: schema.RoleServiceDB, Image: "db:1"},
+			{Meta: meta(schema.KindNodeProfile, "", "dns"), Role: schema.RoleDNS, Image: "dns:1", Ports: []schema.Port{
+				{Name: "dns", Container: 53, Protocol: "udp"}, {Name: "dns-tcp", Container: 53, Protocol: "tcp"},
+			}},
+			{Meta: meta(schema.KindNodeProfile, "", "lb"), Role: schema.RoleLB, Image: w.lbImage, Ports: []schema.Port{{Name: "http", Container: 80, Protocol: "tcp"}}},
+			{Meta: meta(schema.KindNodeProfile, "", "web"), Role: schema.RoleWeb, Image: w.webImage, Resources: schema.Resources{Memory: w.memory}},
+		},
+		Hosts: []schema.Host{host("host-1"), host("host-2")},
+		Zones: []schema.Zone{{Meta: meta(schema.KindZone, "", "z"), Cluster: "eu-1", Domain: "z.test", TTL: w.zoneTTL}},
+	}
+	if w.tenantZone && w.home["acme"] != "" {
+		m.Zones = append(m.Zones, schema.Zone{Meta: meta(schema.KindZone, "acme", "acme"), Cluster: "eu-1", Domain: "acme.test", TTL: w.zoneTTL})
+	}
+	w.declareShards(&m)
+	w.declareTenants(&m)
+	return m
+}
+
+func (w *wish) declareShards(m *schema.Manifest) {
+	for _, s := range shardNames {
+		if w.nodes[s] > 0 {
+			m.Shards = append(m.Shards, schema.Shard{
+				Meta: meta(schema.KindShard, "", s), Cluster: "eu-1", Role: schema.RoleWeb, NodeCount: w.nodes[s], Profile: "web", Drain: w.drain[s],
+			})
+		}
+	}
+}
+
+func (w *wish) declareTenants(m *schema.Manifest) {
+	for _, t := range tenantNames {
+		if w.home[t] != "" {
+			m.Tenants = append(m.Tenants, schema.Tenant{Meta: meta(schema.KindTenant, t, t), WebShard: w.home[t]})
+		}
+	}
+	for _, s := range slices.SortedFunc(maps.Keys(w.sites), func(a, b [2]string) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) }) {
+		r := schema.Runtime{Type: schema.RuntimePHP, Version: w.sites[s]}
+		if w.sites[s] == "static" {
+			r = schema.Runtime{Type: schema.RuntimeStatic}
+		}
+		m.Webroots = append(m.Webroots, schema.Webroot{
+			Meta: meta(schema.KindWebroot, s[0], s[1]), Runtime: r, DocumentRoot: w.ini[s], PHP: schema.PHP{INI: map[string]string{"memory_limit": w.ini[s]}},
+		})
+	}
+	for _, n := range slices.Sorted(maps.Keys(w.names)) {
+		m.FQDNs = append(m.FQDNs, schema.FQDN{Meta: meta(schema.KindFQDN, w.names[n][0], n), Hostname: n, Webroot: w.names[n][1], ManageDNS: true})
+	}
+	for _, n := range slices.Sorted(maps.Keys(w.records)) {
+		if w.records[n] == "" || n[1:] != ".z.test" {
+			continue
+		}
+		value := map[string]string{"A": "192.0.2.99", "CNAME": "other.example."}[w.records[n]]
+		m.Records = append(m.Records, schema.ZoneRecord{
+			Meta: meta(schema.KindZoneRecord, "", n), Zone: "z", FQDN: n, Type: w.records[n], TTL: 60, Values: []string{value},
+		})
+	}
+}
+
+func meta(k schema.Kind, tenant, name string) schema.Meta {
+	return schema.Meta{Kind: k, Tenant: tenant, Name: name, Position: schema.Position{File: "x.yaml", Line: 1}}
+}
+
+func host(name string) schema.Host {
+	return schema.Host{
+		Meta: meta(schema.KindHost, "", name), Cluster: "eu-1", Address: "192.0.2.10",
+		Docker: schema.Docker{Endpoint: "unix:///var/run/docker.sock"}, PortRange: schema.Range{First: 30000, Last: 30099},
+	}
+}
+
+// TestHistories takes a platform through random histories of commits, faults, lost containers and nodes that can't be
+// reached. At every moment nothing lacks what it needs (G3), the same input gives the same bytes (G1), and when faults
+// stop, one run makes what is really there what is declared, and the plan after it is empty (G2, G4).
+func TestHistories(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w, wish := newWorld(), firstWish()
+		var log bytes.Buffer
+		defer func() {
+			if len(w.broken) > 0 {
+				t.Fatalf("%s\nhistory:\n%s", w.broken[0], log.String())
+			}
+		}()
+		for step := range rapid.IntRange(1, 8).Draw(t, "commits") {
+			for range rapid.IntRange(0, 3).Draw(t, "mutations") {
+				wish.mutate(t)
+			}
+			mishap(t, w, &log)
+			faults := rapid.IntRange(0, 2).Draw(t, "faults") // per eight changes
+			attempt(t, w, &wish, step, faults, &log)
+			if len(w.broken) > 0 {
+				return
+			}
+		}
+		clear(w.live.Down)
+		if !attempt(t, w, &wish, 99, 0, &log) {
+			w.violated("a run without faults didn't end well")
+			return
+		}
+		if p := plan(t, w, wish.manifest(99)); !p.Empty() {
+			w.violated("the plan after a run that ended well isn't empty:\n%s", describe(p))
+		}
+		same(w)
+	})
+}
+
+// mishap kills a node or cuts one off, or brings all back.
+func mishap(t *rapid.T, w *world, log *bytes.Buffer) {
+	node := rapid.SampledFrom([]string{"web-1-0", "web-1-1", "web-2-0", "eu-1-lb-0", "eu-1-dns-0", "eu-1-db-0"}).Draw(t, "node")
+	switch rapid.IntRange(0, 6).Draw(t, "mishap") {
+	case 0:
+		fmt.Fprintf(log, "killed %s\n", node)
+		w.kill(node)
+	case 1:
+		fmt.Fprintf(log, "down %s\n", node)
+		w.live.Down[node] = "no answer"
+	case 2:
+		clear(w.live.Down)
+	}
+}
+
+func attempt(t *rapid.T, w *world, wish *wish, commit, faults int, log *bytes.Buffer) bool {
+	m := wish.manifest(commit)
+	w.noteMoves(m)
+	w.manifest = m
+	p := plan(t, w, m)
+	fmt.Fprintf(log, "commit %d, down %v:\n%s", commit, w.live.Down, describe(p))
+	return w.run(p, func(c planner.Change) fault {
+		if faults == 0 || rapid.IntRange(0, 7).Draw(t, "luck") >= faults {
+			return fine
+		}
+		f := rapid.SampledFrom([]fault{failsBefore, failsBefore, failsAfter, failsAfter, killBefore, killAfter}).Draw(t, "fault")
+		fmt.Fprintf(log, "  change %d meets fault %d\n", c.ID, f)
+		return f
+	})
+}
+
+func plan(t *rapid.T, w *world, m schema.Manifest) planner.Plan {
+	p, err := planner.New(m, w.live, agent)
+	if err != nil {
+		w.violated("%v", err)
+		return p
+	}
+	again, err := planner.New(m, w.live, agent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Hash() != again.Hash() {
+		t.Fatalf("the same input gave two plans:\n%s\nand\n%s", describe(p), describe(again))
+	}
+	return p
+}
+
+// same checks that what is recorded is what is there.
+func same(w *world) {
+	for ref, o := range w.real {
+		if planner.HashOf(o) != planner.HashOf(w.live.State[ref]) {
+			w.violated("%s is there, and not as recorded", ref)
+		}
+	}
+	for ref := range w.live.State {
+		if w.real[ref] == nil {
+			w.violated("%s is recorded, and not there", ref)
+		}
+	}
+}
+
+// noteMoves remembers which names go from one webroot to another: for the moment of the change, neither may have them.
+func (w *world) noteMoves(m schema.Manifest) {
+	clear(w.moved)
+	for _, f := range m.FQDNs {
+		for ref, o := range w.live.State {
+			v, ok := o.(planner.Vhost)
+			if ok && ref.Name != f.Tenant+"."+f.Webroot && slices.Contains(v.Hostnames, f.Hostname) {
+				w.moved[f.Hostname] = true
+			}
+		}
+	}
+}
