@@ -136,7 +136,11 @@ func readRows(ctx context.Context, tx *sql.Tx, after int64, add func(*row)) erro
 }
 
 func scanObjects(ctx context.Context, tx *sql.Tx, after int64, out chan<- []row) error {
-	rows, err := tx.QueryContext(ctx, sqlLiveObjects, after)
+	statement, args := sqlChangedObjects, []any{after}
+	if after < 0 {
+		statement, args = sqlAllObjects, nil // by the table, where an index would lead back and forth
+	}
+	rows, err := tx.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return err
 	}
@@ -161,7 +165,10 @@ func scanObjects(ctx context.Context, tx *sql.Tx, after int64, out chan<- []row)
 	return send(ctx, out, batch)
 }
 
-const sqlLiveObjects = `SELECT ref, content, pending, dirty, error, gone FROM objects WHERE version > ?`
+const (
+	sqlAllObjects     = `SELECT ref, content, pending, dirty, error, gone FROM objects`
+	sqlChangedObjects = `SELECT ref, content, pending, dirty, error, gone FROM objects WHERE version > ?`
+)
 
 func decodeRows(ctx context.Context, in <-chan []row, out chan<- []row) error {
 	for rows := range in {
