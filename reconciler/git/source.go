@@ -205,7 +205,7 @@ func notFound(err error) error {
 }
 
 // Tree implements reconciler.Source. The tree can be read for as long as the repository keeps the commit, also while it
-// is pushed to and repacked.
+// is pushed to and repacked. It is an io.Closer.
 func (s *Source) Tree(ctx context.Context, commit string) (schema.Tree, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package git_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -41,7 +42,8 @@ func run(t testing.TB, dir string, args ...string) string {
 	cmd := exec.CommandContext(t.Context(), "git", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
-		"GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=ann@acme.example", "GIT_COMMITTER_NAME=Ann", "GIT_COMMITTER_EMAIL=ann@acme.example")
+		"GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=ann@acme.example", "GIT_COMMITTER_NAME=Ann", "GIT_COMMITTER_EMAIL=ann@acme.example",
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=gc.auto", "GIT_CONFIG_VALUE_0=0") // nothing goes on after the command
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -266,6 +268,44 @@ func TestTreeOutlivesRepack(t *testing.T) {
 			t.Fatalf("%d files in the new commit, want 51", n)
 		}
 	}
+}
+
+// A tree that was closed holds no descriptors, and opens what it needs when it is read again.
+func TestTreeClose(t *testing.T) {
+	r := newRepo(t)
+	for i := range 200 { // more than receive.unpackLimit: the push makes a pack
+		r.write(fmt.Sprintf("%d.yaml", i), fmt.Sprint(i))
+	}
+	commit := r.commit("files")
+	r.push("HEAD:main")
+	tree := treeAt(t, r.source(), commit)
+	want := files(t, tree)
+	before := descriptors(t, r.bare)
+	if err := tree.(io.Closer).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if after := descriptors(t, r.bare); before == 0 || after != 0 {
+		t.Errorf("%d descriptors before Close, %d after", before, after)
+	}
+	if diff := cmp.Diff(want, files(t, tree)); diff != "" {
+		t.Errorf("files after Close (-want +got):\n%s", diff)
+	}
+}
+
+// descriptors counts the open files below a folder.
+func descriptors(t *testing.T, dir string) int {
+	t.Helper()
+	links, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, l := range links {
+		if file, err := os.Readlink(l); err == nil && strings.HasPrefix(file, dir) {
+			n++
+		}
+	}
+	return n
 }
 
 func TestRelationAndBetween(t *testing.T) {

@@ -24,16 +24,31 @@ type tree struct {
 	source *Source
 	root   plumbing.Hash
 
-	mu      sync.Mutex // go-git's object store is for one goroutine
-	objects *filesystem.Storage
+	mu      sync.Mutex          // go-git's object store is for one goroutine
+	objects *filesystem.Storage // nil: closed
+}
+
+// Close implements io.Closer: it closes the packs that were read, which else waits for the garbage collector. The tree
+// may be read again.
+func (t *tree) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.close()
+}
+
+func (t *tree) close() error {
+	if t.objects == nil {
+		return nil
+	}
+	err := t.objects.Close()
+	t.objects = nil
+	return err
 }
 
 // reopen opens the object store as it is on disk now.
 func (t *tree) reopen() error {
-	if t.objects != nil {
-		if err := t.objects.Close(); err != nil {
-			return err
-		}
+	if err := t.close(); err != nil {
+		return err
 	}
 	t.objects = t.source.storage(filesystem.Options{KeepDescriptors: true})
 	return nil
@@ -126,14 +141,17 @@ func readAll(o plumbing.EncodedObject) (b []byte, err error) {
 func (t *tree) find(kind plumbing.ObjectType, id plumbing.Hash, fn func(plumbing.EncodedObject) error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.objects != nil {
+		if o, err := t.objects.EncodedObject(kind, id); err == nil {
+			return fn(o)
+		}
+	}
+	if err := t.reopen(); err != nil {
+		return err
+	}
 	o, err := t.objects.EncodedObject(kind, id)
 	if err != nil {
-		if err := t.reopen(); err != nil {
-			return err
-		}
-		if o, err = t.objects.EncodedObject(kind, id); err != nil {
-			return err
-		}
+		return err
 	}
 	return fn(o)
 }
