@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"hostctl/executors"
@@ -46,7 +47,9 @@ func (e *Executor) save(ctx context.Context, m model) error {
 
 // check asks HAProxy whether it would take a configuration.
 func (e *Executor) check(ctx context.Context, file string) error {
-	argv := append(append([]string{}, e.o.Check...), file)
+	ctx, cancel := context.WithTimeout(ctx, reloadWait)
+	defer cancel()
+	argv := append(slices.Clone(e.o.Check), file)
 	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 	var exit *exec.ExitError
 	switch {

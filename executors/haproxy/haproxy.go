@@ -202,10 +202,8 @@ func (e *Executor) ensureGeneration(ctx context.Context, want string) error {
 		if got == want {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return executors.Errorf(executors.Busy, "haproxy: reload: the process still runs %q, not %q: %w", got, want, cmp.Or(err, ctx.Err()))
-		case <-time.After(10 * time.Millisecond):
+		if end := pause(ctx); end != nil {
+			return executors.Errorf(executors.Busy, "haproxy: reload: the process still runs %q, not %q: %w", got, want, cmp.Or(err, end))
 		}
 	}
 }
@@ -222,14 +220,35 @@ func (e *Executor) runningGeneration(ctx context.Context) (string, error) {
 	return info["description"], nil
 }
 
-// reloadByMaster asks the master process, which answers once the new process runs, or why it doesn't.
+// reloadByMaster asks the master process, which answers once the new process runs, or why it doesn't. Right after a start
+// there is a moment in which the process answers already and its master not yet.
 func (e *Executor) reloadByMaster(ctx context.Context) error {
-	reply, err := e.master.ask(ctx, "reload")
-	if err != nil {
-		return err
+	var reply string
+	deadline := time.Now().Add(e.o.Wait)
+	for {
+		var err error
+		if reply, err = e.master.ask(ctx, "reload"); err == nil {
+			break
+		}
+		if executors.KindOf(err) != executors.Unreachable || time.Now().After(deadline) {
+			return err
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
 	}
 	if first, _, _ := strings.Cut(reply, "\n"); first != "Success=1" {
 		return errors.New(tail(reply))
 	}
 	return nil
+}
+
+// pause waits a little between two looks.
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(10 * time.Millisecond):
+		return nil
+	}
 }

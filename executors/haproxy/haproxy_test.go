@@ -133,6 +133,7 @@ func TestG15_OtherInstance(t *testing.T) {
 
 // A map file that is lost is not an empty map: what the process has is kept.
 func TestMapFileLost(t *testing.T) {
+	needDocker(t)
 	for name, lose := range map[string]func(b *balancer, t *testing.T){
 		"removed": func(b *balancer, t *testing.T) {
 			if err := os.Remove(b.dir + "/maps/hosts.map"); err != nil {

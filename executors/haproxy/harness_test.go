@@ -3,6 +3,7 @@ package haproxy_test
 import (
 	"context"
 	"crypto/rand"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -26,6 +27,25 @@ const (
 	target   = "eu-1-lb-0"
 	instance = "3f0c9a54-test"
 )
+
+// network is the tests' own, so that an address isn't given to somebody else's container while a test still uses it.
+var network = "hostctl-test-" + strings.ToLower(rand.Text())
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		os.Exit(m.Run())
+	}
+	_, noNetwork = tryDocker("network", "create", network)
+	code := m.Run()
+	if out, err := tryDocker("network", "rm", network); err != nil && noNetwork == nil {
+		fmt.Fprintln(os.Stderr, "remove the network:", out)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+var noNetwork error // why there is none
 
 // balancer is a running HAProxy.
 type balancer struct {
@@ -52,6 +72,9 @@ func needDocker(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs Docker")
+	}
+	if noNetwork != nil {
+		t.Fatalf("no network: %v", noNetwork)
 	}
 	if out, err := tryDocker("image", "inspect", "--format", "ok", image); err != nil {
 		t.Fatalf("no image %s; agent/images/build makes it: %s", image, out)
@@ -86,12 +109,12 @@ func (b *balancer) run(t testing.TB, args ...string) {
 	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
-			out, _ := tryDocker("logs", "--tail", "30", b.name)
+			out, _ := tryDocker("logs", "--tail", "10", b.name)
 			t.Logf("%s: %s", b.name, out)
 		}
-		tryDocker("rm", "-f", b.name)
+		_, _ = tryDocker("rm", "-f", b.name) // it may be gone
 	})
-	docker(t, append([]string{"run", "-d", "--rm", "--name", b.name}, args...)...)
+	docker(t, append([]string{"run", "-d", "--rm", "--network", network, "--name", b.name}, args...)...)
 	b.address = docker(t, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", b.name)
 }
 
@@ -167,6 +190,7 @@ func (b *balancer) ask(t testing.TB, command string) string {
 // startNode runs a web node: something that says its name, and what it was asked.
 func startNode(t testing.TB, name string) *balancer {
 	t.Helper()
+	needDocker(t)
 	dir := t.TempDir()
 	n := &balancer{name: "hostctl-test-" + strings.ToLower(rand.Text()), dir: dir}
 	n.write(t, "haproxy.cfg", `

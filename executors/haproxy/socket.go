@@ -68,7 +68,7 @@ func (s socket) exchange(ctx context.Context, text string) (string, *failure) {
 		return "", &failure{executors.Unreachable, err}
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })() // fails only where it is closed
 
 	if _, err := io.WriteString(conn, text); err != nil {
 		return "", ioFailure(ctx, err)

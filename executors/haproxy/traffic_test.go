@@ -123,6 +123,7 @@ type load struct {
 	sent   atomic.Int64
 	mu     sync.Mutex
 	failed []string
+	worst  time.Duration
 	stop   context.CancelFunc
 	wg     sync.WaitGroup
 }
@@ -161,11 +162,13 @@ func (l *load) one(client *http.Client, address, host string) {
 			problem = fmt.Sprintf("%d %s %v", resp.StatusCode, body, err)
 		}
 	}
+	took := time.Since(began).Round(time.Millisecond)
 	l.sent.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.worst = max(l.worst, took)
 	if problem != "" {
-		l.mu.Lock()
-		l.failed = append(l.failed, fmt.Sprintf("%s after %s: %s", host, time.Since(began).Round(time.Millisecond), problem))
-		l.mu.Unlock()
+		l.failed = append(l.failed, fmt.Sprintf("%s after %s: %s", host, took, problem))
 	}
 }
 
@@ -174,7 +177,7 @@ func (l *load) end(t testing.TB) {
 	t.Helper()
 	l.stop()
 	l.wg.Wait()
-	t.Logf("%d requests, %d failed", l.sent.Load(), len(l.failed))
+	t.Logf("%d requests, %d failed, the slowest took %s", l.sent.Load(), len(l.failed), l.worst)
 	if l.sent.Load() < 20 {
 		t.Errorf("only %d requests", l.sent.Load())
 	}
@@ -243,7 +246,8 @@ func TestNodeDies(t *testing.T) {
 	until(t, "HAProxy knows that the node is down", func() error {
 		l.more(t, 1)
 		if stat := b.ask(t, "show stat web-1 4 -1"); !strings.Contains(stat, ",DOWN,") {
-			return fmt.Errorf("%s", stat)
+			_, rows, _ := strings.Cut(stat, "\n")
+			return fmt.Errorf("%s", rows)
 		}
 		return nil
 	})

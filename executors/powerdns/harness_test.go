@@ -57,11 +57,12 @@ func TestMain(m *testing.M) {
 	id := "hostctl-test-" + strings.ToLower(rand.Text())
 	server.err = startServer(dir, id)
 	code := m.Run()
-	for _, c := range []string{"-dns", "-db"} {
-		tryDocker("rm", "-f", "-v", id+c)
+	_, err1 := tryDocker("rm", "-f", "-v", id+"-dns", id+"-db")
+	_, err2 := tryDocker("network", "rm", id)
+	if err := errors.Join(err1, err2, os.RemoveAll(dir)); err != nil && server.err == nil {
+		fmt.Fprintln(os.Stderr, "clean up:", err)
+		code = max(code, 1)
 	}
-	tryDocker("network", "rm", id)
-	os.RemoveAll(dir)
 	os.Exit(code)
 }
 

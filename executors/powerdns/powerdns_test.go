@@ -2,6 +2,7 @@ package powerdns_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -177,7 +178,7 @@ func TestRefusedByZone(t *testing.T) {
 		rrsetOf("one.example", "a.one.example", "CNAME", "b.one.example."),
 	))
 	for _, i := range []int{0, 2} {
-		if e := new(executors.Error); !asError(errs[i], &e) || e.Kind != executors.Refused || !e.Batch || !strings.Contains(e.Error(), "Conflicts with pre-existing RRset") {
+		if e := new(executors.Error); !errors.As(errs[i], &e) || e.Kind != executors.Refused || !e.Batch || !strings.Contains(e.Error(), "Conflicts with pre-existing RRset") {
 			t.Errorf("change %d: %v, want the batch refused", i, errs[i])
 		}
 	}
@@ -187,12 +188,6 @@ func TestRefusedByZone(t *testing.T) {
 	if a := ask(t, "b.one.example", dns.TypeA); a.Rcode != dns.RcodeNameError {
 		t.Errorf("a part of what was refused is there: %v", a)
 	}
-}
-
-func asError(err error, into **executors.Error) bool {
-	e, ok := err.(*executors.Error)
-	*into = e
-	return ok
 }
 
 // Rows of BAD-INPUTS.md, checked once more where they would be sent: nothing arrives at the server.
