@@ -49,7 +49,10 @@ func (s *Source) Watch(ctx context.Context, changed func()) error {
 			if s.matters(e.Name) {
 				quiet.Reset(settle)
 			}
-		case <-w.Errors: // events were lost
+		case _, ok := <-w.Errors: // events were lost
+			if !ok {
+				return nil
+			}
 			quiet.Reset(settle)
 		case <-quiet.C:
 			changed()

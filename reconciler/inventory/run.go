@@ -29,10 +29,10 @@ func (s *Store) Begin(ctx context.Context, p planner.Plan, by reconciler.Holder)
 		if err := s.freeLock(ctx, tx); err != nil {
 			return err
 		}
-		if refused = checkBase(ctx, tx, p); refused != nil {
-			return nil
+		if refused = checkBase(ctx, tx, p); refused == nil {
+			return j.begin(ctx, tx, by.Name)
 		}
-		return j.begin(ctx, tx, by.Name)
+		return nil
 	})
 	if err := errors.Join(err, refused); err != nil {
 		j.release()

@@ -279,10 +279,10 @@ func Route(name, backend string) planner.Object {
 	return planner.Route{Meta: meta("eu-1-lb-0", name), Backend: backend}
 }
 
-func vhost(node, name string) planner.Object {
-	m := meta(node, name)
-	m.On = []planner.Ref{{Kind: planner.KindUser, Target: node, Name: "acme"}}
-	return planner.Vhost{Meta: m, Tenant: "acme", Site: name, Hostnames: []string{name + ".example"}}
+func vhost() planner.Object {
+	m := meta("web-1-0", "shop")
+	m.On = []planner.Ref{{Kind: planner.KindUser, Target: "web-1-0", Name: "acme"}}
+	return planner.Vhost{Meta: m, Tenant: "acme", Site: "shop", Hostnames: []string{"shop.example"}}
 }
 
 func user(node string) planner.Object {

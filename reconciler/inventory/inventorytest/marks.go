@@ -21,7 +21,7 @@ func (f *fixture) gone(want int, os ...planner.Object) {
 
 // A container that is gone takes with it what was in it, and only that.
 func testGone(f *fixture) {
-	lost := []planner.Object{container("web-1-0", "web"), user("web-1-0"), vhost("web-1-0", "shop")}
+	lost := []planner.Object{container("web-1-0", "web"), user("web-1-0"), vhost()}
 	kept := []planner.Object{
 		container("web-1-1", "web"), user("web-1-1"), Route("a.example", "web-1"),
 		planner.Volume{Meta: meta("host-1", "web-1-0")}, planner.Agent{Meta: meta("host-1", "web-1-0"), Binary: "1"},
@@ -84,7 +84,7 @@ func testReplacedContainer(f *fixture) {
 
 // The replacing of a container that nobody finished: whether what was in it is there is not known.
 func testHalfReplacedContainer(f *fixture) {
-	old, next, u, v := container("web-1-0", "web:1"), container("web-1-0", "web:2"), user("web-1-0"), vhost("web-1-0", "shop")
+	old, next, u, v := container("web-1-0", "web:1"), container("web-1-0", "web:2"), user("web-1-0"), vhost()
 	f.apply(Create(old), Create(u), Create(v))
 	p := f.plan(planner.Change{Action: planner.Replace, Old: old, New: next, Expect: planner.HashOf(old)})
 	j := f.begin(p)
@@ -112,7 +112,7 @@ func testGoneDuringARun(f *fixture) {
 }
 
 func testDeletedContainer(f *fixture) {
-	c, u, half, other := container("web-1-0", "web"), user("web-1-0"), vhost("web-1-0", "shop"), user("web-1-1")
+	c, u, half, other := container("web-1-0", "web"), user("web-1-0"), vhost(), user("web-1-1")
 	f.apply(Create(c), Create(u), Create(other))
 	p := f.plan(Create(half))
 	j := f.begin(p)

@@ -32,7 +32,7 @@ func testEmpty(f *fixture) {
 }
 
 func testCreate(f *fixture) {
-	a, b := Route("a.example", "web-1"), vhost("web-1-0", "shop")
+	a, b := Route("a.example", "web-1"), vhost()
 	p := f.plan(Create(a), Create(b))
 	j := f.begin(p)
 	f.wantLive(nil, nil)
