@@ -27,12 +27,13 @@ const (
 	nodeName = "web-1-0"
 	shard    = "web-1"
 	instance = "7d0e7a52-0000-4000-8000-000000000001"
-	image    = "hostctl/web:v1"
 )
 
 // node is a web node: a container of the real image, with the real agent in it.
 type node struct {
 	t         testing.TB
+	name      string
+	role      string
 	container string
 	address   string // IPv4
 	ca        *identity.CA
@@ -83,8 +84,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// startNode starts a node and waits until its agent answers. The node goes when the test ends.
+// startNode starts a web node.
 func startNode(t testing.TB) *node {
+	t.Helper()
+	return startNodeOf(t, "web", nodeName)
+}
+
+// startNodeOf starts a node and waits until its agent answers. The node goes when the test ends.
+func startNodeOf(t testing.TB, role, name string) *node {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs Docker")
@@ -97,10 +104,11 @@ func startNode(t testing.TB) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{t: t, ca: ca, files: files{}, container: "hostctl-agent-test-" + strings.ToLower(rand.Text()[:8])}
+	n := &node{t: t, name: name, role: role, ca: ca, files: files{}, container: "hostctl-agent-test-" + strings.ToLower(rand.Text()[:8])}
 	docker(t, "create", "--name", n.container, "--label", "hostctl-test=agent",
-		"--env", "HOSTCTL_NODE="+nodeName, "--env", "HOSTCTL_ROLE=web", "--env", "HOSTCTL_INSTANCE="+instance, "--env", "HOSTCTL_CLUSTER=eu-1",
-		image)
+		"--env", "HOSTCTL_NODE="+name, "--env", "HOSTCTL_ROLE="+role, "--env", "HOSTCTL_INSTANCE="+instance, "--env", "HOSTCTL_CLUSTER=eu-1",
+		"--env", "HOSTCTL_DB_ADDRESS=127.0.0.1", // a dns node asks for it; nobody is there
+		"hostctl/"+role+":v1")
 	t.Cleanup(func() {
 		if t.Failed() {
 			out, _ := exec.Command("docker", "logs", "--tail", "40", n.container).CombinedOutput()
@@ -118,7 +126,7 @@ func startNode(t testing.TB) *node {
 // copyIn puts the agent and its certificate into the container.
 func (n *node) copyIn(agent string) {
 	n.t.Helper()
-	cert, key, err := n.ca.Node(nodeName, "web", instance, []net.IP{net.IPv4(127, 0, 0, 1)})
+	cert, key, err := n.ca.Node(n.name, n.role, instance, []net.IP{net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -139,12 +147,12 @@ func (n *node) dial(fence int64) *remote.Agent {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	c, err := n.ca.ClientTLS(controller, instance, nodeName)
+	c, err := n.ca.ClientTLS(controller, instance, n.name)
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	a, err := remote.Dial(remote.Options{
-		Address: net.JoinHostPort(n.address, "9443"), Node: nodeName, TLS: c, Instance: instance, Fence: fence, Blobs: n.files,
+		Address: net.JoinHostPort(n.address, "9443"), Node: n.name, TLS: c, Instance: instance, Fence: fence, Blobs: n.files,
 	})
 	if err != nil {
 		n.t.Fatal(err)
@@ -209,12 +217,16 @@ var client = &http.Client{
 }
 
 func (n *node) fetch(host, path string) (int, string, error) {
-	r, err := http.NewRequest(http.MethodGet, "http://"+n.address+path, nil)
+	return n.ask(client, http.MethodGet, host, path)
+}
+
+func (n *node) ask(c *http.Client, method, host, path string) (int, string, error) {
+	r, err := http.NewRequest(method, "http://"+n.address+path, nil)
 	if err != nil {
 		return 0, "", err
 	}
 	r.Host = host
-	resp, err := client.Do(r)
+	resp, err := c.Do(r)
 	if err != nil {
 		return 0, "", err
 	}

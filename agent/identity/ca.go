@@ -83,8 +83,8 @@ func load(dir string) (*CA, error) {
 	}
 	keyPEM, err := os.ReadFile(filepath.Join(dir, "ca.key"))
 	if err != nil {
-		// Never made anew: every node would be locked out.
-		return nil, fmt.Errorf("there is a certificate and no key to it: %v", err)
+		// Never made anew, not even where there is no such file: every node would be locked out.
+		return nil, errors.New("there is a certificate and no key to it: " + err.Error())
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {

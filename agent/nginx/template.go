@@ -94,6 +94,9 @@ func render(v planner.Vhost, p paths) ([]byte, error) {
 	// A symlink may lead only to what its owner owns: never into another tenant's site, nor into the system.
 	w.line("    disable_symlinks if_not_owner from=%s;", quote(site))
 	w.line("    absolute_redirect off;")
+	// A reload closes connections that are kept idle, also one on which a load balancer is just sending its next request.
+	// From 1.27.4 on keepalive_min_timeout prevents that; before, a request that isn't safe to repeat could be lost.
+	w.line("    keepalive_timeout 0;")
 	for _, r := range v.Redirects {
 		w.line("    location = %s { return %d %s; }", quote(r.From), r.Status, quote(escape(r.To)))
 	}
