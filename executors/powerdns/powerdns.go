@@ -180,6 +180,9 @@ func (w *work) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if have.Account == "" && w.instance != "" {
+		return executors.Errorf(executors.Conflict, "zone %s was there before and belongs to no inventory; to take it over, set its account in PowerDNS to %q", w.name, w.instance)
+	}
 	if have.Account != w.instance {
 		return executors.Errorf(executors.Conflict, "zone %s belongs to the inventory %q, not to %q", w.name, have.Account, w.instance)
 	}
