@@ -31,6 +31,8 @@ func (x *expansion) classify(n *node, want Container) class {
 		return troubled
 	case dirty && why.Pending != nil && !(inPlace(have, want) && inPlace(why.Pending, want)):
 		return troubled
+	case dirty && !x.agentThere(n): // its delete didn't finish
+		return troubled
 	case !inPlace(have, want) && (x.isDown(n.name) || !x.agentThere(n)):
 		return troubled
 	case !inPlace(have, want):

@@ -136,7 +136,24 @@ func (d *draft) compare(ref Ref, want Object) {
 	}
 	s := d.toward(ref, have, want, why, dirty)
 	s.again = s.again || d.has(ref)
+	if retires(have, want) {
+		s.at, s.side = inStage(phaseDown, ref), true
+	}
 	d.emit(s)
+}
+
+// retires reports whether a change puts data away that nobody declares any more: it goes down the ladder, after what
+// serves the data has gone.
+func retires(have, want Object) bool {
+	switch want := want.(type) {
+	case User:
+		old, ok := have.(User)
+		return ok && want.Locked && !old.Locked
+	case Webroot:
+		old, ok := have.(Webroot)
+		return ok && want.Kept && !old.Kept
+	}
+	return false
 }
 
 // has reports whether an object has a step already.

@@ -135,6 +135,10 @@ func (x *expansion) webrootNeeds(g *group, tenant string) []Ref {
 
 // keepData keeps what nobody declares any more and can't be made again: webroots with their locked users, and volumes.
 func (x *expansion) keepData() {
+	homes := map[string]string{}
+	for i := range x.sites {
+		homes[x.sites[i].name] = x.sites[i].shard.name
+	}
 	for _, ref := range x.index.data {
 		if _, ok := x.desired[ref]; ok {
 			continue
@@ -144,6 +148,9 @@ func (x *expansion) keepData() {
 			o.Kept, o.On = true, nil
 			x.add(o)
 		case Webroot:
+			if home := homes[siteName(o.Tenant, o.Site)]; home != "" && !o.Kept {
+				x.notef("webroot %s of tenant %s moves from shard %s to %s, and its files don't: they are kept on %s; copy them", o.Site, o.Tenant, ref.Target, home, ref.Target)
+			}
 			o.Kept, o.On = true, nil
 			if g := x.shards[ref.Target]; g != nil && g.role == schema.RoleWeb {
 				x.keepUser(g, o)

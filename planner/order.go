@@ -19,9 +19,10 @@ func (d *draft) order() error {
 		}
 	}
 	d.freeNames()
+	d.afterVhosts()
 	d.afterNeeds()
 	d.afterDependents()
-	d.afterTraffic()
+	d.afterDrains()
 	d.afterTurns()
 	return d.number()
 }

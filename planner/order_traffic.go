@@ -62,39 +62,42 @@ func (d *draft) leavesRotation(i int) (Server, bool) {
 	return now, ok && !s.off && now.State != ServerReady
 }
 
-// afterTraffic ties servers and routes together: a server comes into rotation after all that is routed to it is there,
-// and a route is made after the servers that don't have its vhost are out.
-func (d *draft) afterTraffic() {
+// afterDrains lets a route be made after the servers that don't have its vhost are out of rotation.
+func (d *draft) afterDrains() {
 	leaving := map[inBalancer][]int{}
-	var returning []int
 	for i := range d.steps {
 		if s, ok := d.leavesRotation(i); ok {
 			leaving[inBalancer{s.Target, s.Backend}] = append(leaving[inBalancer{s.Target, s.Backend}], i)
 		}
+	}
+	if len(leaving) == 0 {
+		return
+	}
+	for i := range d.steps {
+		r, ok := d.steps[i].new.(Route)
+		if !ok || d.steps[i].off {
+			continue
+		}
+		for _, j := range leaving[inBalancer{r.Target, r.Backend}] {
+			if d.steps[j].at < d.steps[i].at {
+				d.steps[i].after = append(d.steps[i].after, j)
+			}
+		}
+	}
+}
+
+// afterVhosts lets servers come into rotation after the vhosts of all names that are routed to their node. It may move
+// them, so it comes before all else that looks at positions.
+func (d *draft) afterVhosts() {
+	var returning []int
+	for i := range d.steps {
 		if _, ok := d.becomesReady(i); ok {
 			returning = append(returning, i)
 		}
 	}
-	if len(leaving) > 0 {
-		for i := range d.steps {
-			r, ok := d.steps[i].new.(Route)
-			if !ok || d.steps[i].off {
-				continue
-			}
-			for _, j := range leaving[inBalancer{r.Target, r.Backend}] {
-				if d.steps[j].at < d.steps[i].at {
-					d.steps[i].after = append(d.steps[i].after, j)
-				}
-			}
-		}
+	if len(returning) == 0 {
+		return
 	}
-	if len(returning) > 0 {
-		d.afterVhosts(returning)
-	}
-}
-
-// afterVhosts lets servers come into rotation after the vhosts of all names that are routed to their node.
-func (d *draft) afterVhosts(returning []int) {
 	routes := d.routesByBackend()
 	vhosts := d.vhostsByNode()
 	for _, i := range returning {
@@ -108,10 +111,24 @@ func (d *draft) afterVhosts(returning []int) {
 			ref, ok := serving[r.name]
 			if !ok {
 				ref = Ref{KindRoute, s.Target, r.name} // it must be gone, or lead elsewhere
+				if _, changes := d.firstChange(ref); !changes {
+					d.steps[i].off, d.withheld[d.steps[i].ref] = true, true
+					break // it stays: the node must not be asked for it
+				}
 			}
 			d.waitFor(i, ref)
 		}
 	}
+}
+
+// firstChange returns the first step of an object that isn't withheld.
+func (d *draft) firstChange(ref Ref) (first int, ok bool) {
+	d.chain(ref, func(i int, _ *step) {
+		if !ok {
+			first, ok = i, true
+		}
+	})
+	return first, ok
 }
 
 // waitFor makes a step come after all non-side steps of an object, and moves it behind them if it must.
@@ -121,7 +138,9 @@ func (d *draft) waitFor(i int, ref Ref) {
 			return
 		}
 		if s.at >= d.steps[i].at {
-			d.steps[i].at = s.at + perRung*position(len(Ladder))
+			if d.steps[i].at = d.late(d.steps[i].ref); d.steps[i].at <= s.at {
+				d.steps[i].at = s.at + perRung*position(len(Ladder))
+			}
 		}
 		d.steps[i].after = append(d.steps[i].after, j)
 	})
@@ -209,7 +228,7 @@ func (d *draft) afterTurns() {
 			}
 		}
 	}
-	d.afterDrains(begin)
+	d.afterOutOfRotation(begin)
 	d.afterBalancers(begin)
 	for _, g := range d.groups {
 		for _, n := range g.nodes {
@@ -236,8 +255,8 @@ func (d *draft) serverTurn(i int, o Server, back, begin map[string][]int) {
 	}
 }
 
-// afterDrains lets a container be made again only when its node is out of every backend.
-func (d *draft) afterDrains(begin map[string][]int) {
+// afterOutOfRotation lets a container be made again only when its node is out of every backend.
+func (d *draft) afterOutOfRotation(begin map[string][]int) {
 	for _, steps := range begin {
 		for _, i := range steps {
 			if d.steps[i].ref.Kind == KindContainer {

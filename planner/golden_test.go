@@ -1,0 +1,155 @@
+package planner_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"hostctl/planner"
+	"hostctl/schema"
+)
+
+var update = flag.Bool("update", false, "rewrite the expectations in testdata")
+
+// A case of testdata holds config repositories and what is planned from them:
+//
+//	from/…   the repository that is live; absent: nothing is live
+//	want/…   the repository to plan; its files are laid over those of from, a file that holds only "gone" is taken away
+//	live     what happened meanwhile, a line each: "down NODE", "gone REF", "dirty REF", "protected OWNER"
+//	plan     the expected text, or the error
+//	order    the expected changes in the order of execution; only compared if it is there
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases in testdata: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			ar, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := goldenCase(t, ar)
+			if *update {
+				setFiles(ar, got)
+				if err := os.WriteFile(file, txtar.Format(ar), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			for _, f := range ar.Files {
+				if want, ok := got[f.Name]; ok && want != string(f.Data) {
+					t.Errorf("%s is\n%s\nwant\n%s(go test ./planner -run Golden -update rewrites it)", f.Name, want, f.Data)
+				}
+			}
+		})
+	}
+}
+
+func goldenCase(t *testing.T, ar *txtar.Archive) map[string]string {
+	base, over, events := schema.MapTree{}, schema.MapTree{}, ""
+	for _, f := range ar.Files {
+		if name, ok := strings.CutPrefix(f.Name, "from/"); ok {
+			base[name] = string(f.Data)
+		} else if name, ok := strings.CutPrefix(f.Name, "want/"); ok {
+			over[name] = string(f.Data)
+		} else if f.Name == "live" {
+			events = string(f.Data)
+		}
+	}
+	live := planner.Live{Images: images}
+	if len(base) > 0 {
+		p, err := planner.New(load(t, base), live, agent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		live = applied(p)
+		live.Images = images
+	}
+	for name, data := range over {
+		base[name] = data
+		if strings.TrimSpace(data) == "gone" {
+			delete(base, name)
+		}
+	}
+	happen(t, &live, events)
+	return planned(t, load(t, base), live)
+}
+
+var images = map[string]string{
+	"hostctl/web:1": "sha256:11", "hostctl/web:2": "sha256:12", "hostctl/lb:1": "sha256:21", "hostctl/dns:1": "sha256:31", "hostctl/db:1": "sha256:41",
+}
+
+func load(t *testing.T, tree schema.MapTree) schema.Manifest {
+	t.Helper()
+	m, err := schema.Load(tree, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// happen changes the live state as a case tells.
+func happen(t *testing.T, live *planner.Live, events string) {
+	live.Down, live.Dirty = map[string]string{}, map[planner.Ref]planner.Reason{}
+	for line := range strings.Lines(events) {
+		what, arg, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch what {
+		case "down":
+			live.Down[arg] = "no answer"
+		case "protected":
+			live.Protected = append(live.Protected, arg)
+		case "gone", "dirty":
+			ref, err := planner.ParseRef(arg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			live.Dirty[ref] = planner.Reason{Text: "seen to differ", Gone: what == "gone"}
+		default:
+			t.Fatalf("live: %q", line)
+		}
+	}
+}
+
+func planned(t *testing.T, m schema.Manifest, live planner.Live) map[string]string {
+	p, err := planner.New(m, live, agent)
+	if err != nil {
+		return map[string]string{"plan": "error: " + err.Error() + "\n"}
+	}
+	var text, order bytes.Buffer
+	if err := p.Text(&text, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range p.Changes {
+		fmt.Fprintf(&order, "%2d %2d %-7s %s", c.Stage, c.ID, c.Action, c.Ref())
+		if len(c.After) > 0 {
+			fmt.Fprintf(&order, " after %v", c.After)
+		}
+		order.WriteString("\n")
+	}
+	if b, err := p.JSON(); err != nil || !json.Valid(b) {
+		t.Errorf("JSON: %v", err)
+	}
+	return map[string]string{"plan": text.String(), "order": order.String()}
+}
+
+// setFiles writes what was got over what was expected. The order is written where a case asks for it.
+func setFiles(ar *txtar.Archive, got map[string]string) {
+	for name, data := range got {
+		i := slices.IndexFunc(ar.Files, func(f txtar.File) bool { return f.Name == name })
+		switch {
+		case i >= 0:
+			ar.Files[i].Data = []byte(data)
+		case name == "plan":
+			ar.Files = append(ar.Files, txtar.File{Name: name, Data: []byte(data)})
+		}
+	}
+}
