@@ -84,13 +84,23 @@ func CheckEnvName(s string) error {
 // MaxEnvValue is the most bytes an environment variable's value may have.
 const MaxEnvValue = 16 << 10
 
-// CheckEnvValue accepts a value that can be written to every configuration file byte by byte.
+// CheckEnvValue accepts a value that every runtime hands on byte by byte. PHP-FPM refuses empty ones, replaces $pool, and
+// takes a value that begins with $ from its own environment (php-src, sapi/fpm: fpm_conf_set_array, fpm_env_conf_wp). The
+// value isn't quoted in the error: it may be a secret.
 func CheckEnvValue(s string) error {
 	if len(s) > MaxEnvValue {
 		return fmt.Errorf("has %d bytes; at most %d are allowed", len(s), MaxEnvValue)
 	}
 	if !isOneLine(s) {
 		return errors.New("holds a line break or control character; encode it, for example as base64")
+	}
+	switch {
+	case s == "":
+		return errors.New("is empty, which PHP-FPM can't set; leave the variable out")
+	case strings.HasPrefix(s, "$"):
+		return errors.New("begins with $, which PHP-FPM takes for a variable of its own; encode it, for example as base64")
+	case strings.Contains(s, "$pool"):
+		return errors.New("holds $pool, which PHP-FPM replaces; encode it, for example as base64")
 	}
 	return nil
 }

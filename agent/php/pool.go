@@ -48,27 +48,12 @@ func check(r planner.Runtime) error {
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(r.Env)) {
-		errs = append(errs, schema.CheckEnvName(k), checkEnv(k, r.Env[k]))
+		errs = append(errs, schema.CheckEnvName(k))
+		if err := schema.CheckEnvValue(r.Env[k]); err != nil {
+			errs = append(errs, fmt.Errorf("variable %s %w", k, err))
+		}
 	}
 	return errors.Join(errs...)
-}
-
-// checkEnv refuses values that FPM would not hand on byte by byte (php-src sapi/fpm: fpm_conf_set_array refuses empty
-// ones and replaces $pool; fpm_env_conf_wp takes a value that begins with $ from its own environment). Values aren't
-// quoted in errors: they may be secrets.
-func checkEnv(name, value string) error {
-	if err := schema.CheckEnvValue(value); err != nil {
-		return fmt.Errorf("variable %s %w", name, err)
-	}
-	switch {
-	case value == "":
-		return fmt.Errorf("variable %s is empty, which PHP-FPM can't set; leave it out", name)
-	case strings.HasPrefix(value, "$"):
-		return fmt.Errorf("variable %s begins with $, which PHP-FPM takes for a variable of its own; encode it, for example as base64", name)
-	case strings.Contains(value, "$pool"):
-		return fmt.Errorf("variable %s holds $pool, which PHP-FPM replaces; encode it, for example as base64", name)
-	}
-	return nil
 }
 
 // quote writes a value so that PHP's INI scanner reads exactly it: in single quotes nothing means anything, and parts that
