@@ -7,6 +7,7 @@ import (
 // step is a change in the making.
 type step struct {
 	ref    Ref
+	rung   int
 	action Action
 	old    Object // nil: it is not there
 	new    Object
@@ -49,6 +50,7 @@ type pair struct {
 func diff(x *expansion) *draft {
 	d := &draft{expansion: x, suppressed: map[Ref]bool{}, withheld: map[Ref]bool{}, slots: map[string]int{}}
 	d.first = make(map[Ref]int, max(0, len(x.desired)-len(x.live.State))+64)
+	d.steps = make([]step, 0, max(0, len(x.desired)-len(x.live.State))+64)
 	d.takeTurns()
 	for ref, want := range x.desired {
 		d.compare(ref, want)
@@ -70,6 +72,7 @@ func diff(x *expansion) *draft {
 func (d *draft) emit(s step) int {
 	i := len(d.steps)
 	s.prev, s.next = -1, -1
+	s.rung, _ = s.ref.Kind.Rung()
 	if at, ok := d.first[s.ref]; ok {
 		for d.steps[at].next >= 0 {
 			at = d.steps[at].next

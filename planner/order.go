@@ -41,8 +41,7 @@ func (d *draft) stepsByRung() [][]int {
 	rungs := make([][]int, len(Ladder))
 	for i := range d.steps {
 		if !d.steps[i].off {
-			r, _ := d.steps[i].ref.Kind.Rung()
-			rungs[r] = append(rungs[r], i)
+			rungs[d.steps[i].rung] = append(rungs[d.steps[i].rung], i)
 		}
 	}
 	// Containers may need containers of a lower tier: those first.
@@ -152,10 +151,8 @@ func (d *draft) sorted() []int {
 		if c := cmp.Compare(a.ref.Target, b.ref.Target); c != 0 {
 			return c
 		}
-		ra, _ := a.ref.Kind.Rung()
-		rb, _ := b.ref.Kind.Rung()
-		if ra != rb {
-			return cmp.Compare(ra, rb)
+		if a.rung != b.rung {
+			return cmp.Compare(a.rung, b.rung)
 		}
 		if x, y := d.gives(i), d.gives(j); x != y {
 			return cmp.Compare(x, y)

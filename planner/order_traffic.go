@@ -155,20 +155,24 @@ type balancerRoute struct {
 
 func (d *draft) routesByBackend() map[inBalancer][]balancerRoute {
 	all := map[inBalancer][]balancerRoute{}
-	live := map[Ref]bool{}
+	type led struct {
+		route   Ref
+		backend string
+	}
+	live := map[led]bool{}
 	for name, routes := range d.tables().routes {
 		for _, r := range routes {
 			if d.lost(r.Ref()) {
 				continue // it comes back like a new one
 			}
-			live[r.Ref()] = true
+			live[led{r.Ref(), r.Backend}] = true
 			key := inBalancer{r.Target, r.Backend}
 			all[key] = append(all[key], balancerRoute{name: name, live: true})
 		}
 	}
 	for i := range d.steps {
 		r, ok := d.steps[i].new.(Route)
-		if ok && !d.steps[i].off && !live[r.Ref()] {
+		if ok && !d.steps[i].off && !live[led{r.Ref(), r.Backend}] {
 			key := inBalancer{r.Target, r.Backend}
 			all[key] = append(all[key], balancerRoute{name: r.Name, step: i})
 		}
