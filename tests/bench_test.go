@@ -1,0 +1,164 @@
+package tests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"hostctl/tests/generate"
+	"hostctl/tests/inmemory"
+)
+
+// BenchmarkPlan plans a large platform with the hostctl program itself, a process each time, as a person or a hook does:
+// 10,000 tenants with ten host names each (100 tenants with -short). MB-peak is the most memory that a process had.
+//
+//	first     a folder, against an empty inventory
+//	first-git the same, from a commit of a bare repository
+//	again     a commit that was wholly applied, against its inventory: no changes
+//	edit      a commit that adds one record to it
+func BenchmarkPlan(b *testing.B) {
+	o := generate.Options{Tenants: 10_000, FQDNs: 10}
+	if testing.Short() {
+		o.Tenants = 100
+	}
+	p := newLargePlatform(b, o)
+	b.Run("first", func(b *testing.B) { p.bench(b, exitChanges, "plan", "-C", p.work) })
+	b.Run("first-git", func(b *testing.B) { p.bench(b, exitChanges, "plan", "-C", p.bare) })
+	objects := p.apply(b)
+	b.Run("again", func(b *testing.B) {
+		p.bench(b, exitSame, "plan", "-C", p.bare, "--state", p.state)
+		b.ReportMetric(float64(objects), "objects")
+	})
+	p.edit(b)
+	b.Run("edit", func(b *testing.B) { p.bench(b, exitChanges, "plan", "-C", p.bare, "--state", p.state) })
+}
+
+// The exit codes of 'hostctl plan'.
+const (
+	exitSame    = 0
+	exitChanges = 2
+)
+
+// largePlatform is a generated repository, as a work tree and as a bare repository, and a state folder.
+type largePlatform struct {
+	hostctl, agent    string
+	work, bare, state string
+}
+
+func newLargePlatform(b *testing.B, o generate.Options) largePlatform {
+	b.Helper()
+	dir := b.TempDir()
+	p := largePlatform{
+		hostctl: filepath.Join(dir, "hostctl"), agent: filepath.Join(dir, "node-agent"),
+		work: filepath.Join(dir, "work"), bare: filepath.Join(dir, "bare.git"), state: filepath.Join(dir, "state"),
+	}
+	run(b, ".", "go", "build", "-o", p.hostctl, "hostctl/cmd/hostctl")
+	must(b, os.WriteFile(p.agent, []byte("nothing runs it here\n"), 0o755))
+	must(b, generate.Write(p.work, o))
+	run(b, p.work, "git", "init", "--quiet", "--initial-branch=main")
+	run(b, p.work, "git", "config", "user.name", "Bench")
+	run(b, p.work, "git", "config", "user.email", "bench@hosting.test")
+	run(b, p.work, "git", "config", "gc.auto", "0")
+	p.commit(b, "A large platform")
+	run(b, dir, "git", "clone", "--quiet", "--bare", p.work, p.bare)
+	return p
+}
+
+func (p largePlatform) commit(b *testing.B, message string) {
+	b.Helper()
+	run(b, p.work, "git", "add", "--all")
+	run(b, p.work, "git", "commit", "--quiet", "-m", message)
+}
+
+// bench runs hostctl and reports its peak memory and the size of what it prints.
+func (p largePlatform) bench(b *testing.B, want int, args ...string) {
+	var peak int64 // KiB (getrusage(2), ru_maxrss)
+	for b.Loop() {
+		c := exec.Command(p.hostctl, args...)
+		c.Env = append(os.Environ(), "HOSTCTL_AGENT="+p.agent)
+		out, err := c.Output()
+		if code := c.ProcessState.ExitCode(); code != want {
+			b.Fatalf("hostctl %v: exit %d, want %d: %v\n%s%s", args, code, want, err, out[:min(len(out), 2000)], stderrOf(err))
+		}
+		peak = max(peak, c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+	}
+	b.ReportMetric(float64(peak)/1024, "MB-peak")
+}
+
+func stderrOf(err error) []byte {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.Stderr
+	}
+	return nil
+}
+
+// apply carries the commit out on far sides in memory, so that the inventory in the state folder holds all of it. It
+// does so in a process of its own: what Linux says of a child's peak memory counts its parent's (getrusage(2)).
+func (p largePlatform) apply(b *testing.B) (objects int) {
+	b.Helper()
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), applyRepo+"="+p.bare, applyState+"="+p.state, applyAgent+"="+p.agent)
+	out, err := c.Output()
+	if err != nil {
+		b.Fatalf("apply in memory: %v\n%s%s", err, out, stderrOf(err))
+	}
+	_, err = fmt.Sscan(string(out), &objects)
+	must(b, err)
+	return objects
+}
+
+// The environment that makes the test program apply a repository in memory, and do nothing else.
+const (
+	applyRepo  = "HOSTCTL_TEST_APPLY_REPO"
+	applyState = "HOSTCTL_TEST_APPLY_STATE"
+	applyAgent = "HOSTCTL_TEST_APPLY_AGENT"
+)
+
+func TestMain(m *testing.M) {
+	repo := os.Getenv(applyRepo)
+	if repo == "" {
+		os.Exit(m.Run())
+	}
+	objects, err := inmemory.Apply(context.Background(), inmemory.Platform{
+		Repo: repo, State: os.Getenv(applyState), Agent: os.Getenv(applyAgent),
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(objects)
+}
+
+// edit pushes a commit that adds a record to the first tenant's zone.
+func (p largePlatform) edit(b *testing.B) {
+	b.Helper()
+	file := filepath.Join(p.work, "tenants", generate.Tenant(0), generate.Tenant(0)+".yaml")
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+	must(b, err)
+	_, err = f.WriteString("    - {name: new, type: A, values: [192.0.2.1]}\n")
+	must(b, errors.Join(err, f.Close()))
+	p.commit(b, "One more record")
+	run(b, p.work, "git", "push", "--quiet", p.bare, "main")
+}
+
+func run(b *testing.B, dir, name string, args ...string) {
+	b.Helper()
+	c := exec.Command(name, args...)
+	c.Dir = dir
+	if out, err := c.CombinedOutput(); err != nil {
+		b.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
