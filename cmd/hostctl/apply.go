@@ -13,6 +13,7 @@ import (
 	"hostctl/executors"
 	"hostctl/planner"
 	"hostctl/reconciler"
+	"hostctl/reconciler/git"
 	"hostctl/reconciler/web"
 )
 
@@ -24,9 +25,15 @@ func applyVerb(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply [FILE]",
 		Short: "Carry out a saved plan, or plan and carry out the repository's commit",
-		Long: `apply carries out exactly the changes of a saved plan. Without one it plans the commit, shows the plan and asks.
-Where hostd runs on the same state folder the plan is handed to it, so that only one program writes.`,
-		Args: cobra.MaximumNArgs(1),
+		Long: `apply carries out exactly the changes of a saved plan, or refuses: where the inventory has moved on since it was made,
+plan again. Without a file it plans the commit, shows the plan and asks.
+
+Where hostd runs on the same state folder the plan is handed to it, so that only one program writes. A run that was cut
+off or failed is recorded; applying again goes on from there.`,
+		Example: `  hostctl apply -C hosting --state DIR               plan, show, ask, apply
+  hostctl apply -C hosting --state DIR -yes v2.plan  carry out a saved plan without asking`,
+		Annotations: map[string]string{exitStatus: "0 all of it was done, 1 not all of it, or nothing."},
+		Args:        atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.needState("apply"); err != nil {
 				return err
@@ -38,45 +45,50 @@ Where hostd runs on the same state folder the plan is handed to it, so that only
 			if err := o.printPlan(p, false); err != nil || p.Empty() {
 				return err
 			}
-			if ok, err := confirmed(cmd, yes); err != nil || !ok {
+			if len(obstacles(p)) > 0 {
+				return errors.New("nothing was applied")
+			}
+			if err := confirmed(cmd, yes); err != nil {
 				return err
 			}
 			return o.apply(cmd.Context(), p, encoded)
 		},
 	}
-	cmd.Flags().StringVar(&rev, "rev", "", "apply this revision instead of the checked-out commit")
+	cmd.Flags().StringVar(&rev, "rev", "", "apply this `revision` instead of the checked-out commit")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask")
 	return cmd
 }
 
 func (o *options) planToApply(ctx context.Context, args []string, rev string) (planner.Plan, []byte, error) {
-	if len(args) == 1 {
+	switch {
+	case len(args) == 1 && rev != "":
+		return planner.Plan{}, nil, errors.New("a saved plan is of one commit already: leave --rev out, or the file")
+	case len(args) == 1:
 		return readPlan(args[0])
 	}
 	p, err := o.plan(ctx, rev)
 	if err != nil {
 		return p, nil, err
 	}
-	if p.Commit == "" {
-		return p, nil, errors.New("the files differ from the checked-out commit; commit and push them, or name a commit with --rev")
-	}
 	encoded, err := planner.EncodePlan(p)
 	return p, encoded, err
 }
 
-func confirmed(cmd *cobra.Command, yes bool) (bool, error) {
+// confirmed returns nil where the person says yes, or has said so.
+func confirmed(cmd *cobra.Command, yes bool) error {
 	if yes {
-		return true, nil
+		return nil
 	}
-	cmd.Print("Apply these changes? [y/N] ")
+	cmd.PrintErr("Apply these changes? [y/N] ")
 	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
 	if err != nil && answer == "" {
-		return false, errors.New("nobody answered; to apply without being asked: 'hostctl apply -yes'")
+		cmd.PrintErrln()
+		return errors.New("nobody answered, and nothing was applied; to apply without being asked: 'hostctl apply -yes'")
 	}
 	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
-		return false, errors.New("nothing was applied")
+		return errors.New("nothing was applied")
 	}
-	return true, nil
+	return nil
 }
 
 // apply hands the plan to a hostd that runs on the same state, and else carries it out itself.
@@ -88,13 +100,25 @@ func (o *options) apply(ctx context.Context, p planner.Plan, encoded []byte) err
 		}
 		return show.outcome()
 	}
-	platform, err := o.platform(ctx)
+	platform, err := o.platform(ctx, o.dir)
+	if errors.Is(err, git.ErrNoRepository) {
+		return fmt.Errorf("%s is not the repository that the plan's commit is in; name it with -C", o.dir)
+	}
 	if err != nil {
 		return err
 	}
 	err = platform.Apply(ctx, p, func(e executors.Event) { show.event(reconciler.ChangeEventOf(p, e)) })
-	if err = errors.Join(err, platform.Close()); err != nil {
+	return o.ended(show, errors.Join(err, platform.Close()))
+}
+
+// ended tells how a run of our own has ended.
+func (o *options) ended(show *progress, err error) error {
+	var unfinished *executors.RunError
+	if errors.As(err, &unfinished) {
 		return fmt.Errorf("%w\nwhat was done is recorded; 'hostctl apply' goes on from there", err)
+	}
+	if err != nil {
+		return err
 	}
 	show.applied()
 	return nil

@@ -18,12 +18,18 @@ func convergeVerb(o *options) *cobra.Command {
 		Use:     "converge NAME|REF",
 		Aliases: []string{"converge-shard"},
 		Short:   "Apply again what a shard, node, tenant or object should be, whether it differs or not",
-		Args:    cobra.ExactArgs(1),
+		Long: `converge marks every object of a shard, node or tenant, or one object, to be applied again, and applies it: for what was
+changed by hand, or is suspected to be. Where hostd runs on the same state folder it does it.`,
+		Example: `  hostctl converge --state DIR web-1
+  hostctl converge --state DIR acme
+  hostctl converge --state DIR vhost/web-1-0/acme.shop`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		Args:              needs("the name of a shard, node or tenant, or a reference: kind/target/name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.needState("converge"); err != nil {
 				return err
 			}
-			platform, err := o.platform(cmd.Context())
+			platform, err := o.platform(cmd.Context(), o.dir)
 			if err != nil {
 				return err
 			}
@@ -45,7 +51,7 @@ func (o *options) convergeNow(ctx context.Context, refs []planner.Ref) error {
 		if err := hostd.Wake(ctx); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(o.out, "hostd applies %d %s again; 'hostctl status' tells when it has.\n", len(refs), plural(len(refs), "object", "objects"))
+		_, err := fmt.Fprintf(o.out, "hostd applies %s again; 'hostctl status' tells when it has.\n", count(len(refs), "object", "objects"))
 		return err
 	}
 	p, err := o.plan(ctx, "")

@@ -16,7 +16,11 @@ func graphVerb(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "graph",
 		Short: "Draw what the repository becomes, and what needs what: DOT or SVG",
-		Args:  cobra.NoArgs,
+		Long:  `graph prints the objects that the repository becomes on an empty platform, and an arrow from each to what it needs.`,
+		Example: `  hostctl graph -C hosting | dot -Tpdf > hosting.pdf
+  hostctl graph -C hosting -format svg > hosting.svg`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		Args:              noOperands,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			draw, ok := map[string]func(io.Writer, []planner.Object) error{"dot": writeDOT, "svg": writeSVG}[format]
 			if !ok {
@@ -29,7 +33,7 @@ func graphVerb(o *options) *cobra.Command {
 			return draw(o.out, objects)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "dot", "dot or svg")
+	cmd.Flags().StringVar(&format, "format", "dot", "the `format`: dot or svg")
 	return cmd
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hostctl/cmd/internal/wire"
 	"hostctl/reconciler"
 )
 
@@ -23,12 +22,16 @@ func historyVerb(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history [RUN]",
 		Short: "List the runs, newest first, or the changes of one",
-		Args:  cobra.MaximumNArgs(1),
+		Long:  `history lists the runs that the inventory remembers, and of one run every change with how it ended.`,
+		Example: `  hostctl history --state DIR
+  hostctl history --state DIR 12`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		Args:              atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.needState("history"); err != nil {
 				return err
 			}
-			store, err := wire.OpenInventory(cmd.Context(), wire.Config{State: o.state, Database: o.database})
+			store, err := o.inventory(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -51,7 +54,7 @@ func historyVerb(o *options) *cobra.Command {
 			return printChanges(o.out, changes, asJSON)
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", 20, "how many runs")
+	cmd.Flags().IntVar(&limit, "limit", 20, "list at most so many runs")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	return cmd
 }

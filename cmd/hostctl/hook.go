@@ -20,13 +20,16 @@ import (
 // pushWait is how long a push waits for its run. The run goes on without it.
 const pushWait = 10 * time.Minute
 
-// hookVerb is what git runs on the server side of a push (githooks(5)): 'hostctl init' links the hooks to hostctl.
+// isHook reports whether a program's name is that of a hook: 'hostctl init' links hooks to hostctl.
+func isHook(name string) bool { return name == "post-receive" }
+
+// hookVerb is what git runs on the server side of a push (githooks(5)).
 func hookVerb(o *options) *cobra.Command {
 	cmd := &cobra.Command{Use: "hook", Hidden: true, Short: "What git runs on the server side of a push"}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "post-receive",
 		Short: "Follow the run of what was pushed, in the push's output",
-		Args:  cobra.NoArgs,
+		Args:  noOperands,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			settings, err := git.HookSettings(".")
 			if err != nil {
@@ -78,7 +81,7 @@ func (o *options) followPush(ctx context.Context, state, commit string) error {
 		show.print("Still going on; follow it with 'hostctl status'.\n")
 		return nil
 	case err != nil:
-		return err
+		return fmt.Errorf("%w; it goes on when hostd runs again", err)
 	case show.last.Kind == reconciler.EventRefused:
 		show.print("%s\n\nRefused: nothing was changed. Mend it and push again.\n", show.last.Text)
 	case show.last.Kind == reconciler.EventFailed:

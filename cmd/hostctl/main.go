@@ -10,12 +10,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // Exit codes, as diff has them.
@@ -36,10 +33,11 @@ func main() { os.Exit(mainArgs(os.Args)) }
 func mainArgs(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	root := newRoot(os.Stdout, os.Stderr)
 	root.SetArgs(longFlags(root, args[1:]))
-	if filepath.Base(args[0]) == "post-receive" {
-		root.SetArgs([]string{"hook", "post-receive"})
+	if name := filepath.Base(args[0]); isHook(name) {
+		root.SetArgs([]string{"hook", name})
 	}
 	err := root.ExecuteContext(ctx)
 	var code exitCode
@@ -51,25 +49,6 @@ func mainArgs(args []string) int {
 	}
 	fmt.Fprintf(os.Stderr, "hostctl: %s\n", err)
 	return exitError
-}
-
-// longFlags lets a long flag be written with one dash, as in -out FILE.
-func longFlags(root *cobra.Command, args []string) []string {
-	long := map[string]bool{"help": true}
-	for _, c := range append(root.Commands(), root) {
-		c.LocalFlags().VisitAll(func(f *pflag.Flag) { long[f.Name] = true })
-	}
-	out := slices.Clone(args)
-	for i, a := range out {
-		if a == "--" {
-			break
-		}
-		name, _, _ := strings.Cut(strings.TrimPrefix(a, "-"), "=")
-		if strings.HasPrefix(a, "-") && long[name] {
-			out[i] = "-" + a
-		}
-	}
-	return out
 }
 
 // options are the flags that verbs share.
@@ -86,28 +65,41 @@ type options struct {
 func newRoot(out, errOut io.Writer) *cobra.Command {
 	o := &options{out: out, err: errOut}
 	root := &cobra.Command{
-		Use:           "hostctl",
-		Short:         "A web-hosting platform from a git repository",
-		Long:          "hostctl checks a config repository, shows what it would change on a hosting platform, and applies it.",
+		Use:   "hostctl",
+		Short: "A web-hosting platform from a git repository",
+		Long: `hostctl checks a config repository, shows what it would change on a hosting platform, and applies it. The platform is
+known by its state folder, which holds the record of what is live; hostd, which does the same by itself after each
+push, keeps it too.`,
+		Example: `  hostctl init --state /var/lib/hostctl hosting    make a config repository, and the bare one that hostd watches
+  hostctl validate                                 check the files of this folder
+  hostctl plan                                     show what they would make from nothing
+  hostctl plan --state /var/lib/hostctl            show what they would change`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          unknownVerb,
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetOut(out)
 	root.SetErr(errOut)
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(out, c) })
+	root.SetFlagErrorFunc(flagError)
 	f := root.PersistentFlags()
-	f.StringVarP(&o.dir, "chdir", "C", ".", "the config repository: a folder, a clone or a bare repository")
-	f.StringVar(&o.state, "state", os.Getenv("HOSTCTL_STATE"), "state folder of the platform, with its inventory (HOSTCTL_STATE)")
-	f.StringVar(&o.database, "database", os.Getenv("HOSTCTL_DATABASE"), "the inventory: sqlite:FILE; default inventory.db in the state folder (HOSTCTL_DATABASE)")
-	f.StringVar(&o.agent, "agent", os.Getenv("HOSTCTL_AGENT"), "the node-agent program; default beside hostctl (HOSTCTL_AGENT)")
-	f.StringVar(&o.branch, "branch", "main", "the branch that is made true")
-	root.AddCommand(initVerb(o), validateVerb(o), planVerb(o), showVerb(o), applyVerb(o), statusVerb(o), historyVerb(o), whyVerb(o), convergeVerb(o), graphVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), versionVerb(o), hookVerb(o))
+	f.StringVarP(&o.dir, "chdir", "C", ".", "the config repository: a `folder`, a clone or a bare repository")
+	f.StringVar(&o.state, "state", os.Getenv("HOSTCTL_STATE"), "state `folder` of the platform, with its inventory ($HOSTCTL_STATE)")
+	f.StringVar(&o.database, "database", os.Getenv("HOSTCTL_DATABASE"), "the inventory as sqlite:`file`; without it inventory.db in the state folder ($HOSTCTL_DATABASE)")
+	f.StringVar(&o.agent, "agent", os.Getenv("HOSTCTL_AGENT"), "the node-agent `program`; without it the one beside hostctl ($HOSTCTL_AGENT)")
+	f.StringVar(&o.branch, "branch", "main", "the `branch` that is made true")
+	root.SetHelpCommand(helpVerb())
+	root.AddCommand(initVerb(o), validateVerb(o), planVerb(o), showVerb(o), applyVerb(o), statusVerb(o), historyVerb(o), whyVerb(o),
+		convergeVerb(o), graphVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), versionVerb(o), hookVerb(o))
 	return root
 }
 
 // needState refuses to go on where no inventory was named.
 func (o *options) needState(verb string) error {
 	if o.state == "" {
-		return fmt.Errorf("%s needs the platform's state: name its folder with --state DIR", verb)
+		return fmt.Errorf("%s needs the platform's state: name its folder with --state DIR, or in HOSTCTL_STATE", verb)
 	}
 	return nil
 }

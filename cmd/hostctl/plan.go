@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
 
-	"hostctl/cmd/internal/wire"
 	"hostctl/planner"
 	"hostctl/schema"
 )
@@ -23,11 +21,17 @@ func planVerb(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what applying the repository would change",
-		Long: `plan compares the repository with the live inventory and prints the changes. Without --state it compares with an
-empty inventory: everything is to be created, and no Docker is needed.
+		Long: `plan compares the repository with the live inventory and prints the changes; it changes nothing. It reads the files of
+the folder as they are, committed or not, and of a bare repository the commit of the branch. Without --state it compares
+with an empty inventory: everything is to be created, and no Docker is needed.
 
-Exit status: 0 no changes, 2 changes, 1 an error.`,
-		Args: cobra.NoArgs,
+A plan can be applied if it was made against an inventory, of files that are exactly those of a commit.`,
+		Example: `  hostctl plan -C hosting                                        of the files of a folder, from nothing
+  hostctl plan -C hosting --state DIR                            against what is live
+  hostctl plan -C hosting.git --state DIR --rev v2 -out v2.plan  of a revision, saved for 'hostctl apply v2.plan'`,
+		Annotations:       map[string]string{exitStatus: "0 no changes, 2 changes, 1 an error."},
+		Args:              noOperands,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := o.plan(cmd.Context(), rev)
 			if err != nil {
@@ -48,8 +52,8 @@ Exit status: 0 no changes, 2 changes, 1 an error.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&rev, "rev", "", "plan this revision instead of the files of the folder")
-	f.StringVar(&file, "out", "", "save the plan to a file, for 'hostctl apply FILE'")
+	f.StringVar(&rev, "rev", "", "plan this `revision` instead of the files of the folder")
+	f.StringVar(&file, "out", "", "save the plan to a `file`, for 'hostctl apply FILE'")
 	f.BoolVar(&asJSON, "json", false, "print the plan as JSON")
 	return cmd
 }
@@ -69,20 +73,12 @@ func (o *options) plan(ctx context.Context, rev string) (planner.Plan, error) {
 		o.warn(m.Warnings)
 		return planner.New(m, planner.Live{}, planner.Policy{})
 	}
-	platform, err := o.platform(ctx)
+	platform, err := o.platform(ctx, s.repository)
 	if err != nil {
 		return planner.Plan{}, err
 	}
 	p, err := platform.PlanTree(ctx, s.tree, s.commit)
 	return p, errors.Join(err, platform.Close())
-}
-
-// platform wires the reconciler that hostd would be.
-func (o *options) platform(ctx context.Context) (*wire.Platform, error) {
-	return wire.Open(ctx, wire.Config{
-		State: o.state, Database: o.database, Agent: o.agent, Repo: o.dir, Branch: o.branch, Program: "hostctl",
-		Log: slog.New(slog.NewTextHandler(o.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
 }
 
 func (o *options) printPlan(p planner.Plan, asJSON bool) error {
@@ -91,15 +87,23 @@ func (o *options) printPlan(p planner.Plan, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		_, err = o.out.Write(append(b, '\n'))
+		_, err = o.out.Write(b)
 		return err
 	}
-	if err := p.Text(o.out, colours(o.out)); err != nil {
+	if err := p.Text(o.out, colours(o.out)); err != nil || p.Empty() {
 		return err
 	}
-	if p.Commit == "" && !p.Empty() {
-		_, err := fmt.Fprintln(o.out, "The files aren't those of a commit: commit them to make a plan that can be applied.")
+	why := obstacles(p)
+	if len(why) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintln(o.out, "\nIt can't be applied as it is:"); err != nil {
 		return err
+	}
+	for _, reason := range why {
+		if _, err := fmt.Fprintf(o.out, "  %s\n", reason); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -112,28 +116,4 @@ func colours(w io.Writer) bool {
 	}
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-// savePlan writes a plan to a file of the owner's. A plan holds no secrets, but it names what tenants have.
-func savePlan(file string, p planner.Plan) error {
-	b, err := planner.EncodePlan(p)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(file, b, 0o600); err != nil {
-		return fmt.Errorf("save the plan: %w", err)
-	}
-	return nil
-}
-
-func readPlan(file string) (planner.Plan, []byte, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return planner.Plan{}, nil, fmt.Errorf("read the plan: %w", err)
-	}
-	p, err := planner.DecodePlan(b)
-	if err != nil {
-		return planner.Plan{}, nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return p, b, nil
 }

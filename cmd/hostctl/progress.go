@@ -59,18 +59,20 @@ func (p *progress) event(e reconciler.Event) {
 	}
 }
 
-// outcome tells how it ended.
+// outcome tells how a run of hostd's has ended.
 func (p *progress) outcome() error {
 	switch p.last.Kind {
-	case reconciler.EventRefused, reconciler.EventFailed:
+	case reconciler.EventRefused:
 		return errors.New(p.last.Text)
+	case reconciler.EventFailed:
+		return fmt.Errorf("%s\nhostd tries again by itself; follow it with 'hostctl status'", p.last.Text)
 	}
 	p.applied()
 	return nil
 }
 
 func (p *progress) applied() {
-	p.print("Applied %d %s in %s.\n", p.done, plural(p.done, "change", "changes"), round(time.Since(p.began)))
+	p.print("Applied %s in %s.\n", count(p.done, "change", "changes"), round(time.Since(p.began)))
 }
 
 // print writes to a terminal or a push's output; there is nobody to tell where that fails.

@@ -17,7 +17,8 @@ func scaffoldVerb(o *options) *cobra.Command {
 		Use:       "scaffold KIND",
 		Short:     "Print a document of a kind to start from",
 		Long:      "scaffold prints a document with every field of a kind: the required ones to be filled in, the others as comments.",
-		Args:      cobra.ExactArgs(1),
+		Example:   "  hostctl scaffold webroot -name shop > tenants/acme/shop.yaml",
+		Args:      needs("a kind: " + strings.Join(kindNames(), ", ")),
 		ValidArgs: kindNames(),
 		RunE: func(_ *cobra.Command, args []string) error {
 			kind := kindOf(args[0])
@@ -28,7 +29,7 @@ func scaffoldVerb(o *options) *cobra.Command {
 			return scaffold(o.out, kind, name, root)
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "example", "metadata.name of the document")
+	cmd.Flags().StringVar(&name, "name", "example", "metadata.`name` of the document")
 	return cmd
 }
 

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
+	"slices"
+	"strings"
 
 	"hostctl/reconciler"
 	"hostctl/reconciler/git"
@@ -17,6 +18,8 @@ type source struct {
 	tree   schema.Tree
 	commit string // "" where the files aren't just those of a commit
 	name   string // for people
+
+	repository string // the folder of the git repository; "" where there is none
 }
 
 // tree returns the revision that was asked for; without one, the files of the folder, which are those of a commit where
@@ -29,18 +32,19 @@ func (o *options) tree(ctx context.Context, rev string) (source, error) {
 	case err != nil:
 		return source{}, err
 	case rev != "":
-		return revision(ctx, repo, rev)
+		return o.revision(ctx, repo, rev)
 	}
 	switch bare, err := repo.Bare(); {
 	case err != nil:
 		return source{}, err
 	case bare:
-		return revision(ctx, repo, o.branch)
+		return o.head(ctx, repo)
 	}
 	s, err := o.folder()
 	if err != nil {
 		return source{}, err
 	}
+	s.repository = o.dir
 	s.commit, err = commitOf(ctx, repo, s.tree)
 	return s, err
 }
@@ -53,16 +57,28 @@ func (o *options) folder() (source, error) {
 	return source{tree: tree, name: o.dir}, nil
 }
 
-func revision(ctx context.Context, repo *git.Source, rev string) (source, error) {
+func (o *options) head(ctx context.Context, repo *git.Source) (source, error) {
+	commit, err := repo.Head(ctx)
+	if err != nil {
+		return source{}, err
+	}
+	return o.commit(ctx, repo, commit)
+}
+
+func (o *options) revision(ctx context.Context, repo *git.Source, rev string) (source, error) {
 	commit, err := repo.Resolve(ctx, rev)
 	if err != nil {
 		return source{}, err
 	}
+	return o.commit(ctx, repo, commit)
+}
+
+func (o *options) commit(ctx context.Context, repo *git.Source, commit string) (source, error) {
 	tree, err := repo.Tree(ctx, commit)
 	if err != nil {
 		return source{}, err
 	}
-	return source{tree: tree, commit: commit, name: fmt.Sprintf("commit %.12s", commit)}, nil
+	return source{tree: tree, commit: commit, name: fmt.Sprintf("commit %.12s", commit), repository: o.dir}, nil
 }
 
 // commitOf returns the checked-out commit where the folder's files are exactly its files, and "" otherwise.
@@ -78,21 +94,41 @@ func commitOf(ctx context.Context, repo *git.Source, folder schema.Tree) (string
 	if err != nil {
 		return "", err
 	}
-	a, errA := blobs(folder)
-	b, errB := blobs(committed)
-	if err := errors.Join(errA, errB); err != nil {
+	same, err := sameFiles(folder, committed)
+	if err != nil || !same {
 		return "", err
-	}
-	if !maps.Equal(a, b) {
-		return "", nil
 	}
 	return head, nil
 }
 
+// sameFiles reports whether a folder holds just the files of a commit, as far as they are read.
+func sameFiles(folder, committed schema.Tree) (bool, error) {
+	here, err := blobs(folder)
+	if err != nil {
+		return false, err
+	}
+	there, err := blobs(committed)
+	if err != nil || len(here) != len(there) {
+		return false, err
+	}
+	for path, blob := range here {
+		// What a folder names without a blob is a link, or too large to be read, and refused if it matters.
+		if other, ok := there[path]; !ok || blob != other && blob != "" {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// read are the top folders that schema.Load reads. What else a repository holds changes nothing.
+var read = []string{"platform", "clusters", "tenants"}
+
 func blobs(t schema.Tree) (map[string]schema.BlobID, error) {
 	m := map[string]schema.BlobID{}
 	err := t.Walk(func(path string, blob schema.BlobID, _ fs.FileMode) error {
-		m[path] = blob
+		if top, _, _ := strings.Cut(path, "/"); slices.Contains(read, top) {
+			m[path] = blob
+		}
 		return nil
 	})
 	return m, err

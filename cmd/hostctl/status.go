@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hostctl/cmd/internal/wire"
 	"hostctl/planner"
 	"hostctl/reconciler"
 	"hostctl/reconciler/web"
@@ -23,6 +22,7 @@ import (
 
 // statusReport is what status prints with -json.
 type statusReport struct {
+	Format   int                       `json:"format"` // statusFormat; within one, keys are added only
 	Instance string                    `json:"instance"`
 	Hostd    *reconciler.Status        `json:"hostd,omitempty"` // missing where none runs
 	Objects  int                       `json:"objects"`
@@ -32,6 +32,9 @@ type statusReport struct {
 
 	Endpoints []endpoint `json:"endpoints"`
 }
+
+// statusFormat is the version of what status prints with -json.
+const statusFormat = 1
 
 // endpoint is a published port of a node.
 type endpoint struct {
@@ -44,7 +47,7 @@ type endpoint struct {
 
 // endpoints lists where the platform can be reached, agents aside.
 func endpoints(live planner.Live) []endpoint {
-	var es []endpoint
+	es := []endpoint{}
 	for _, o := range live.State {
 		c, ok := o.(planner.Container)
 		if !ok {
@@ -70,7 +73,12 @@ func statusVerb(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Tell how the platform stands: what is applied, what isn't, and the latest runs",
-		Args:  cobra.NoArgs,
+		Long: `status prints what the inventory knows: where the platform answers, what is dirty (a change of it has not finished, or
+it differs from what was applied), which nodes don't answer, the latest runs, and what hostd is doing.`,
+		Example:           "  hostctl status --state DIR",
+		Annotations:       map[string]string{exitStatus: "0 told, whatever it is; 1 an error."},
+		Args:              noOperands,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.needState("status"); err != nil {
 				return err
@@ -92,7 +100,7 @@ func statusVerb(o *options) *cobra.Command {
 func (o *options) status(cmd *cobra.Command) (statusReport, error) {
 	ctx := cmd.Context()
 	var r statusReport
-	store, err := wire.OpenInventory(ctx, wire.Config{State: o.state, Database: o.database})
+	store, err := o.inventory(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -104,7 +112,13 @@ func (o *options) status(cmd *cobra.Command) (statusReport, error) {
 	if err := errors.Join(errI, errO, errR, errL); err != nil {
 		return r, err
 	}
-	r = statusReport{Instance: instance, Objects: len(objects), Runs: runs, Down: live.Down, Endpoints: endpoints(live)}
+	r = statusReport{
+		Format: statusFormat, Instance: instance, Objects: len(objects), Runs: runs, Down: live.Down, Endpoints: endpoints(live),
+		Dirty: []reconciler.ObjectStatus{},
+	}
+	if r.Runs == nil {
+		r.Runs = []reconciler.Run{}
+	}
 	for _, s := range objects {
 		if s.Dirty != "" {
 			r.Dirty = append(r.Dirty, s)

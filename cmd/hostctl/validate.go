@@ -13,8 +13,13 @@ func validateVerb(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate",
 		Short: "Check the config repository, without asking anything else",
-		Long:  "validate reads every file, checks every resource and every reference, and prints all problems at once. It needs no inventory and no network.",
-		Args:  cobra.NoArgs,
+		Long: `validate reads every file, checks every resource and every reference, and prints all problems at once, each as
+file:line:column, the resource, the field, what is wrong and the way out. It needs no inventory and no network.`,
+		Example: `  hostctl validate -C hosting
+  hostctl validate -C hosting.git --rev main`,
+		Annotations:       map[string]string{exitStatus: "0 valid, 1 not."},
+		Args:              noOperands,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			source, err := o.tree(cmd.Context(), rev)
 			if err != nil {
@@ -25,37 +30,13 @@ func validateVerb(o *options) *cobra.Command {
 				return o.explain(err)
 			}
 			o.warn(m.Warnings)
-			_, err = fmt.Fprintf(o.out, "%s is valid: %d tenants, %d webroots, %d host names, %d zones, %d records.\n",
-				source.name, len(m.Tenants), len(m.Webroots), len(m.FQDNs), len(m.Zones), len(m.Records))
+			_, err = fmt.Fprintf(o.out, "%s is valid: %s, %s, %s, %s, %s.\n", source.name,
+				count(len(m.Tenants), "tenant", "tenants"), count(len(m.Webroots), "webroot", "webroots"),
+				count(len(m.FQDNs), "host name", "host names"), count(len(m.Zones), "zone", "zones"),
+				count(len(m.Records), "record", "records"))
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&rev, "rev", "", "check this revision instead of the files of the folder")
+	cmd.Flags().StringVar(&rev, "rev", "", "check this `revision` instead of the files of the folder")
 	return cmd
-}
-
-// warn prints what is allowed and probably not meant.
-func (o *options) warn(ws []schema.Warning) {
-	for _, w := range ws {
-		fmt.Fprintf(o.err, "warning: %s:%d:%d: %s\n", w.Position.File, w.Position.Line, w.Position.Column, w.Text)
-	}
-}
-
-// explain prints the problems of a repository, one a line as compilers do, and returns what is left to say.
-func (o *options) explain(err error) error {
-	problems, ok := err.(schema.Errors)
-	if !ok {
-		return err
-	}
-	for _, p := range problems {
-		fmt.Fprintln(o.err, p)
-	}
-	return fmt.Errorf("%d %s; nothing was changed", len(problems), plural(len(problems), "problem", "problems"))
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }

@@ -16,9 +16,11 @@ var version = "development"
 
 func versionVerb(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of the program and of its formats",
-		Args:  cobra.NoArgs,
+		Use:               "version",
+		ValidArgsFunction: cobra.NoFileCompletions,
+		Long:              "version prints the version of this program, of the resources it reads, and of the plans it saves.",
+		Short:             "Print the version of the program and of its formats",
+		Args:              noOperands,
 		RunE: func(*cobra.Command, []string) error {
 			v := version
 			if info, ok := debug.ReadBuildInfo(); ok && v == "development" && info.Main.Version != "" && info.Main.Version != "(devel)" {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hostctl/cmd/internal/wire"
 	"hostctl/reconciler"
 	"hostctl/reconciler/git"
 )
@@ -20,12 +19,18 @@ func whyVerb(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "why HOSTNAME|REF",
 		Short: "Follow a host name through all that serves it, with the commit and line behind each part",
-		Args:  cobra.ExactArgs(1),
+		Long: `why prints the way of a host name, each part below the one that needs it: route, backend, servers, nodes, vhost,
+runtime, webroot, user, and the records of its zone. Beside each stand its health, the file and line that it comes
+from, and the commit that made it so. It asks the inventory alone.`,
+		Example: `  hostctl why --state DIR shop.acme.test
+  hostctl why --state DIR vhost/web-1-0/acme.shop`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		Args:              needs("a host name, or a reference: kind/target/name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.needState("why"); err != nil {
 				return err
 			}
-			store, err := wire.OpenInventory(cmd.Context(), wire.Config{State: o.state, Database: o.database})
+			store, err := o.inventory(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -26,7 +26,7 @@ type Config struct {
 	State    string // folder of the inventory, the CA and hostd's socket
 	Database string // "sqlite:FILE"; "" is inventory.db in State
 	Agent    string // the node-agent program; "" looks beside this program
-	Repo     string // the config repository
+	Repo     string // the config repository; "" for none: then only files can be planned
 	Branch   string
 	Program  string // for the holder of the run lock: hostctl or hostd
 	Log      *slog.Logger
@@ -43,7 +43,7 @@ func Open(ctx context.Context, c Config) (*Platform, error) {
 	if err := os.MkdirAll(c.State, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state folder: %w", err)
 	}
-	source, err := git.Open(c.Repo, c.Branch)
+	source, err := openSource(c)
 	if err != nil {
 		return nil, err
 	}
@@ -73,17 +73,30 @@ func Open(ctx context.Context, c Config) (*Platform, error) {
 // Close releases the inventory.
 func (p *Platform) Close() error { return p.Store.Close() }
 
+func openSource(c Config) (reconciler.Source, error) {
+	if c.Repo == "" {
+		return nil, nil
+	}
+	return git.Open(c.Repo, c.Branch)
+}
+
 // OpenInventory opens the inventory alone.
 func OpenInventory(ctx context.Context, c Config) (*inventory.Store, error) {
-	file := filepath.Join(c.State, "inventory.db")
-	if c.Database != "" {
-		name, ok := strings.CutPrefix(c.Database, "sqlite:")
-		if !ok {
-			return nil, errors.New("--database: want sqlite:FILE; this version keeps its inventory in SQLite only")
-		}
-		file = name
+	if c.Database != "" && !strings.HasPrefix(c.Database, sqlite) {
+		return nil, errors.New("--database: want sqlite:FILE; this version keeps its inventory in SQLite only")
 	}
-	return inventory.Open(ctx, file)
+	return inventory.Open(ctx, c.InventoryFile())
+}
+
+// sqlite begins the name of a database that is a file.
+const sqlite = "sqlite:"
+
+// InventoryFile returns the file of the inventory.
+func (c Config) InventoryFile() string {
+	if c.Database != "" {
+		return strings.TrimPrefix(c.Database, sqlite)
+	}
+	return filepath.Join(c.State, "inventory.db")
 }
 
 func holder(program string) reconciler.Holder {
