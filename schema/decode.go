@@ -175,6 +175,8 @@ func (d *decoder) metadata(n *yaml.Node) {
 		Labels:      d.strings(child(n, "labels"), checkLabel),
 		Annotations: d.strings(child(n, "annotations"), checkAnnotation),
 		Protected:   d.flag(child(n, "protected"), false),
+		FormerName:  d.formerName(child(n, "formerName")),
+		Deletion:    d.deletionPolicy(child(n, "deletionPolicy")),
 		Position:    Position{Line: d.root.Line, Column: d.root.Column},
 	}
 	name := child(n, "name")

@@ -37,6 +37,8 @@ func decodePlatform(d *decoder, spec *yaml.Node) any {
 	d.mark("spec.domain", child(spec, "domain"))
 	d.mark("spec.nameservers", child(spec, "nameservers"))
 	p := &Platform{
+		Guardrails:  d.guardrails(child(spec, "guardrails")),
+		Keep:        d.keep(child(spec, "keep")),
 		Domain:      parsed(d, child(spec, "domain"), ParseHostname),
 		Nameservers: list(d, child(spec, "nameservers"), ParseHostname),
 		Hostmaster:  d.value(child(spec, "hostmaster"), CheckMailAddress),

@@ -1,5 +1,7 @@
 package schema
 
+import "time"
+
 // Kind is the kind of a resource, as written in its `kind:` key.
 type Kind string
 
@@ -38,7 +40,9 @@ type Meta struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Protected   bool              `json:"protected,omitempty"` // a plan that deletes or replaces it is refused
-	Position    Position          `json:"-"`                   // of its first line
+	FormerName  string            `json:"formerName,omitempty"`
+	Deletion    DeletionPolicy    `json:"deletionPolicy,omitempty"` // "" stands for Retain where the kind holds data
+	Position    Position          `json:"-"`                        // of its first line
 }
 
 // Manifest is all resources of the repository at one commit, checked: every reference in it leads somewhere, every host
@@ -70,11 +74,13 @@ type Warning struct {
 // Platform holds the defaults of everything. There is exactly one.
 type Platform struct {
 	Meta
-	Domain      string   // the platform's own domain, an fqdn; no tenant may use it or a name below it
-	Nameservers []string // at least two fqdns
-	Hostmaster  string   // mail address; SOA RNAME
-	TTL         int      // seconds, for records that name none
-	UIDs        Range    // Unix user ids given to tenants
+	Guardrails  Guardrails
+	Keep        map[Kind]time.Duration // how long data outlives its resource; DefaultKeep for kinds that aren't in it
+	Domain      string                 // the platform's own domain, an fqdn; no tenant may use it or a name below it
+	Nameservers []string               // at least two fqdns
+	Hostmaster  string                 // mail address; SOA RNAME
+	TTL         int                    // seconds, for records that name none
+	UIDs        Range                  // Unix user ids given to tenants
 }
 
 // Range is an inclusive range of numbers: First to Last.

@@ -27,7 +27,7 @@ func TestManifest(t *testing.T) {
 		}
 	}
 	check("platform", m.Platform, schema.Platform{
-		Meta: schema.Meta{Kind: "Platform", Name: "hosting"}, Domain: "hosting.test", Nameservers: []string{"ns1.hosting.test", "ns2.hosting.test"},
+		Meta: schema.Meta{Kind: "Platform", Name: "hosting"}, Guardrails: schema.DefaultGuardrails, Domain: "hosting.test", Nameservers: []string{"ns1.hosting.test", "ns2.hosting.test"},
 		Hostmaster: "hostmaster@hosting.test", TTL: 300, UIDs: schema.Range{First: 20000, Last: 59999},
 	})
 	check("cluster", m.Clusters[0], schema.Cluster{

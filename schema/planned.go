@@ -13,13 +13,12 @@ var plannedKinds = map[string]bool{
 
 // plannedMeta are keys of metadata that later versions serve.
 var plannedMeta = map[string]bool{
-	"metadata.formerName": true, "metadata.deletionPolicy": true, "metadata.adopt": true,
-	"metadata.suspended": true, "metadata.suspendReason": true,
+	"metadata.adopt": true, "metadata.suspended": true, "metadata.suspendReason": true,
 }
 
 // plannedFields are keys of a kind that later versions serve.
 var plannedFields = map[Kind]map[string]bool{
-	KindPlatform: {"spec.acme": true, "spec.guardrails": true, "spec.driftPolicy": true},
+	KindPlatform: {"spec.acme": true, "spec.driftPolicy": true},
 	KindCluster: {
 		"spec.infrastructure.haproxy.external": true, "spec.infrastructure.powerdns.external": true, "spec.infrastructure.serviceDB.external": true,
 	},

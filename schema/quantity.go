@@ -10,7 +10,7 @@ import (
 
 var (
 	quantityPattern = regexp.MustCompile(`^([1-9][0-9]*)(Ki|Mi|Gi|Ti)$`)
-	durationPattern = regexp.MustCompile(`^([0-9]+h)?([0-9]+m)?([0-9]+s)?$`)
+	durationPattern = regexp.MustCompile(`^([0-9]{1,4}d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$`)
 	quantityShift   = map[string]uint{"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}
 )
 
@@ -27,14 +27,19 @@ func ParseQuantity(s string) (int64, error) {
 	return n << quantityShift[m[2]], nil
 }
 
-// ParseDuration reads a duration such as 30s, 5m or 1h30m: whole seconds, above zero, at most a year.
+// ParseDuration reads a duration such as 30s, 5m, 1h30m or 7d: whole seconds, above zero, at most a year.
 func ParseDuration(s string) (time.Duration, error) {
-	if s == "" || !durationPattern.MatchString(s) {
-		return 0, fmt.Errorf("%q isn't a duration; write whole hours, minutes and seconds, such as 30s, 5m or 1h30m", shorten(s))
+	m := durationPattern.FindStringSubmatch(s)
+	if s == "" || m == nil {
+		return 0, fmt.Errorf("%q isn't a duration; write whole days, hours, minutes and seconds, such as 30s, 5m, 1h30m or 7d", shorten(s))
 	}
-	d, err := time.ParseDuration(s)
+	d, err := time.ParseDuration("0s" + s[len(m[1]):])
+	if m[1] != "" {
+		days, _ := strconv.Atoi(m[1][:len(m[1])-1]) // at most four digits
+		d += time.Duration(days) * 24 * time.Hour
+	}
 	if err != nil || d <= 0 || d > 365*24*time.Hour {
-		return 0, fmt.Errorf("%q isn't a duration between 1s and 8760h", shorten(s))
+		return 0, fmt.Errorf("%q isn't a duration between 1s and 365d", shorten(s))
 	}
 	return d, nil
 }

@@ -57,12 +57,12 @@ func TestParseQuantity(t *testing.T) {
 }
 
 func TestParseDuration(t *testing.T) {
-	for in, want := range map[string]time.Duration{"30s": 30 * time.Second, "5m": 5 * time.Minute, "1h30m": 90 * time.Minute} {
+	for in, want := range map[string]time.Duration{"30s": 30 * time.Second, "5m": 5 * time.Minute, "1h30m": 90 * time.Minute, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour} {
 		if got, err := schema.ParseDuration(in); err != nil || got != want {
 			t.Errorf("ParseDuration(%q) = %v, %v; want %v", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"", "0s", "30", "-1s", "1.5h", "1d", "1s1m", "99999999999999h", "1ms", "30s\n"} {
+	for _, in := range []string{"", "0s", "30", "-1s", "1.5h", "1w", "366d", "0d", "9999999999d", "1s1m", "99999999999999h", "1ms", "30s\n"} {
 		if got, err := schema.ParseDuration(in); err == nil {
 			t.Errorf("ParseDuration(%q) = %v; want an error", in, got)
 		}
