@@ -4,6 +4,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/caarlos0/env/v11"
@@ -20,25 +22,62 @@ type config struct {
 	LookEvery time.Duration `env:"HOSTD_LOOK_EVERY" envDefault:"15s"`
 }
 
-// readConfig reads the environment and then the command line.
+// flags are the command line's way of setting a config.
+func (c *config) flags() *flag.FlagSet {
+	f := flag.NewFlagSet("hostd", flag.ContinueOnError)
+	f.SetOutput(io.Discard) // main tells what is wrong
+	f.StringVar(&c.Repo, "repo", c.Repo, "the bare config repository to watch: a `folder` (HOSTD_REPO)")
+	f.StringVar(&c.Branch, "branch", c.Branch, "the `branch` that is made true (HOSTD_BRANCH)")
+	f.StringVar(&c.State, "state", c.State, "`folder` of the inventory, the CA and the socket (HOSTD_STATE)")
+	f.StringVar(&c.Database, "database", c.Database, "the inventory, sqlite:`file`; without it inventory.db in the state folder (HOSTD_DATABASE)")
+	f.StringVar(&c.Agent, "agent", c.Agent, "the node-agent `program`; without it the one beside hostd (HOSTD_AGENT)")
+	f.StringVar(&c.Listen, "listen", c.Listen, "`address` of /healthz, /readyz and /metrics; empty for none (HOSTD_LISTEN)")
+	f.DurationVar(&c.LookEvery, "look-every", c.LookEvery, "`time` between looks at the far sides (HOSTD_LOOK_EVERY)")
+	return f
+}
+
+// readConfig reads the environment and then the command line. It returns flag.ErrHelp where help was asked for.
 func readConfig(args []string) (config, error) {
 	var c config
 	if err := env.Parse(&c); err != nil {
 		return c, fmt.Errorf("read the environment: %w", err)
 	}
-	f := flag.NewFlagSet("hostd", flag.ContinueOnError)
-	f.StringVar(&c.Repo, "repo", c.Repo, "the bare config repository to watch (HOSTD_REPO)")
-	f.StringVar(&c.Branch, "branch", c.Branch, "the branch that is made true (HOSTD_BRANCH)")
-	f.StringVar(&c.State, "state", c.State, "folder of the inventory, the CA and the socket (HOSTD_STATE)")
-	f.StringVar(&c.Database, "database", c.Database, "the inventory, sqlite:FILE; default inventory.db in the state folder (HOSTD_DATABASE)")
-	f.StringVar(&c.Agent, "agent", c.Agent, "the node-agent program; default beside hostd (HOSTD_AGENT)")
-	f.StringVar(&c.Listen, "listen", c.Listen, "address of /healthz, /readyz and /metrics; empty for none (HOSTD_LISTEN)")
-	f.DurationVar(&c.LookEvery, "look-every", c.LookEvery, "time between looks at the far sides (HOSTD_LOOK_EVERY)")
-	if err := f.Parse(args); err != nil {
+	f := c.flags()
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
 		return c, err
-	}
-	if c.Repo == "" {
+	case err != nil:
+		return c, fmt.Errorf("%w; 'hostd --help' lists the flags", err)
+	case f.NArg() > 0:
+		return c, fmt.Errorf("it takes flags only, and not %q; 'hostd --help' lists them", f.Arg(0))
+	case c.Repo == "":
 		return c, errors.New("no repository to watch: name it with --repo, or make one with 'hostctl init'")
+	case c.State == "":
+		return c, errors.New("no state folder: name it with --state")
+	case c.LookEvery <= 0:
+		return c, fmt.Errorf("--look-every %s: want a time above zero, as in 15s", c.LookEvery)
 	}
 	return c, nil
+}
+
+// help is what hostd --help prints.
+func help() string {
+	var b strings.Builder
+	b.WriteString(`hostd - keep a platform true to its config repository
+
+  hostd --repo FOLDER [flags]
+
+hostd watches a branch of a bare repository. What is pushed it plans, applies and records, the newest commit first; what
+it sees to differ it mends, and what failed it tries again. hostctl speaks to it through a socket in the state folder.
+SIGTERM stops it when the changes under way have ended; what it didn't get to, it does when it runs again.
+
+Flags, with the environment variables that they win over:
+`)
+	var c config
+	_ = env.ParseWithOptions(&c, env.Options{Environment: map[string]string{}}) // the defaults
+	f := c.flags()
+	f.SetOutput(&b)
+	f.PrintDefaults()
+	b.WriteString("\nExit status: 0 it was told to stop, 1 an error.\n")
+	return b.String()
 }

@@ -26,6 +26,7 @@ import (
 func main() {
 	c, err := readConfig(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
+		fmt.Print(help())
 		return
 	}
 	if err == nil {
@@ -37,9 +38,17 @@ func main() {
 	}
 }
 
+// run works until it is told to stop by SIGTERM or an interrupt: it finishes the changes it has started, and starts no
+// more. A second signal ends it at once.
 func run(c config) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	context.AfterFunc(ctx, stop)
+	release, err := lockState(c.State)
+	if err != nil {
+		return err
+	}
+	defer release()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	platform, err := wire.Open(ctx, wire.Config{
 		State: c.State, Database: c.Database, Agent: c.Agent, Repo: c.Repo, Branch: c.Branch, Program: "hostd", Log: log,
@@ -48,47 +57,35 @@ func run(c config) error {
 		return err
 	}
 	loop := &reconciler.Loop{Reconciler: platform.Reconciler, Feed: &reconciler.Feed{}, LookEvery: c.LookEvery}
-	log.Info("watching", "repo", c.Repo, "branch", c.Branch, "state", c.State)
-	err = serve(ctx, c, loop, platform)
-	return errors.Join(err, platform.Close())
+	err = errors.Join(serve(ctx, c, loop, platform), platform.Close())
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
 }
 
 // serve runs the loop and the listeners until ctx is done or one of them fails.
 func serve(ctx context.Context, c config, loop *reconciler.Loop, platform *wire.Platform) error {
-	socket, err := listenLocal(filepath.Join(c.State, web.SocketName))
+	local, err := listenLocal(filepath.Join(c.State, web.SocketName))
 	if err != nil {
 		return err
 	}
+	defer func() { _ = local.Close() }() // closed already, but where the next fails
+	public, err := listenPublic(c.Listen)
+	if err != nil {
+		return err
+	}
+	log := platform.Log.With("repo", c.Repo, "branch", c.Branch, "state", c.State)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return serveHTTP(ctx, socket, web.Local(loop)) })
-	if c.Listen != "" {
-		public, err := net.Listen("tcp", c.Listen)
-		if err != nil {
-			return fmt.Errorf("listen for health checks: %w", err)
-		}
+	g.Go(func() error { return serveHTTP(ctx, local, web.Local(loop)) })
+	if public != nil {
+		log = log.With("health", public.Addr().String())
 		g.Go(func() error { return serveHTTP(ctx, public, web.Health(loop)) })
 	}
 	g.Go(func() error { return loop.Run(ctx) })
 	g.Go(func() error { return platform.WatchEngines(ctx, loop.Targets, loop.Look) })
+	log.Info("watching")
 	return g.Wait()
-}
-
-// listenLocal listens on a unix socket that only its owner may open. A socket that nobody answers at is replaced.
-func listenLocal(path string) (net.Listener, error) {
-	if conn, err := net.Dial("unix", path); err == nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("another hostd answers at %s; stop it first", path)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove the old socket: %w", err)
-	}
-	old := syscall.Umask(0o177)
-	l, err := net.Listen("unix", path)
-	syscall.Umask(old)
-	if err != nil {
-		return nil, fmt.Errorf("listen for hostctl: %w", err)
-	}
-	return l, nil
 }
 
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
