@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 )
 
 // step is a change in the making.
@@ -293,7 +294,8 @@ func (d *draft) groupUsable(name string) bool {
 		}
 		for _, t := range d.live.Targets {
 			for _, node := range t.AnyOf {
-				leaving := d.nodes[node] == nil && len(d.index.containers[node]) > 0 && !d.isDown(node)
+				there := func(c Ref) bool { _, dirty := d.live.Dirty[c]; return !dirty }
+				leaving := d.nodes[node] == nil && slices.ContainsFunc(d.index.containers[node], there) && !d.isDown(node)
 				d.groupUp[t.Name] = d.groupUp[t.Name] || leaving
 			}
 		}
