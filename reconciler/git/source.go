@@ -34,6 +34,7 @@ type Source struct {
 	gitDir    string // where HEAD is
 	commonDir string // where refs and objects are; differs from gitDir in a linked work tree
 	branch    plumbing.ReferenceName
+	incoming  string // objects of a push that isn't accepted yet; "" outside of one
 }
 
 var _ reconciler.Source = (*Source)(nil)
@@ -140,12 +141,16 @@ func (s *Source) repository() (*gogit.Repository, error) {
 	return gogit.Open(s.storage(filesystem.Options{}), nil)
 }
 
-func (s *Source) storage(o filesystem.Options) *filesystem.Storage {
+func (s *Source) storage(o filesystem.Options) store {
 	fs := osfs.New(s.gitDir)
 	if s.commonDir != s.gitDir {
 		fs = dotgit.NewRepositoryFilesystem(fs, osfs.New(s.commonDir))
 	}
-	return filesystem.NewStorageWithOptions(fs, cache.NewObjectLRU(cacheSize), o)
+	kept := filesystem.NewStorageWithOptions(fs, cache.NewObjectLRU(cacheSize), o)
+	if s.incoming == "" {
+		return kept
+	}
+	return s.withIncoming(kept, o)
 }
 
 // cacheSize is for the objects that deltas build on.

@@ -24,8 +24,8 @@ type tree struct {
 	source *Source
 	root   plumbing.Hash
 
-	mu      sync.Mutex          // go-git's object store is for one goroutine
-	objects *filesystem.Storage // nil: closed
+	mu      sync.Mutex // go-git's object store is for one goroutine
+	objects store      // nil: closed
 }
 
 // Close implements io.Closer: it closes the packs that were read, which else waits for the garbage collector. The tree
