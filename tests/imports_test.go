@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"agent/identity":          {},
 	"reconciler":              {"executors", "planner", "schema"},
 	"reconciler/git":          {"reconciler", "planner", "schema"},
-	"reconciler/inventory":    {"reconciler", "executors", "planner", "schema", "migrations"},
+	"reconciler/inventory":    {"reconciler", "reconciler/inventory/..."},
 	"reconciler/web":          {"reconciler", "executors", "planner", "schema"},
 	"migrations":              {},
 	"examples":                {},
@@ -36,15 +36,19 @@ var mayImport = map[string][]string{
 	"tests":                   {"..."},
 	"tests/...":               {"..."},
 	// The parts of the agent: each one program of the node.
-	"agent/...":                          {"executors", "planner", "schema", "agent/..."},
-	"reconciler/inventory/inventorytest": {"reconciler", "reconciler/inventory", "executors", "planner", "schema"},
+	"agent/...": {"executors", "planner", "schema", "agent/..."},
+	// The inventory's stores know each other as little as executors do.
+	"reconciler/inventory/record":        {"reconciler", "executors", "planner", "schema"},
+	"reconciler/inventory/sqlite":        {"reconciler", "reconciler/inventory/record", "executors", "planner", "schema", "migrations"},
+	"reconciler/inventory/postgres":      {"reconciler", "reconciler/inventory/record", "executors", "planner", "schema", "migrations"},
+	"reconciler/inventory/inventorytest": {"reconciler", "reconciler/inventory/record", "executors", "planner", "schema"},
 }
 
 // rooms says where foreign code may be used: import path prefix, and our packages that may.
 var rooms = map[string][]string{
-	"github.com/jackc/pgx":                  {"reconciler/inventory"},
-	"modernc.org/sqlite":                    {"reconciler/inventory"},
-	"github.com/pressly/goose":              {"reconciler/inventory", "migrations"},
+	"github.com/jackc/pgx":                  {"reconciler/inventory/postgres"},
+	"modernc.org/sqlite":                    {"reconciler/inventory/sqlite"},
+	"github.com/pressly/goose":              {"reconciler/inventory/...", "migrations"},
 	"github.com/docker/docker":              {"executors/docker"},
 	"gopkg.in/yaml.v3":                      {"schema"},
 	"go.yaml.in/yaml":                       {"schema"},

@@ -15,11 +15,12 @@ import (
 	"hostctl/executors"
 	"hostctl/planner"
 	"hostctl/reconciler"
+	"hostctl/reconciler/inventory/record"
 )
 
 // Test runs the suite. fresh makes a new, empty inventory; each call of what it returns opens that one again, as another
 // process would, while those opened before stay open. Opened inventories are closed when t ends.
-func Test(t *testing.T, fresh func(t *testing.T) (open func() reconciler.Inventory)) {
+func Test(t *testing.T, fresh func(testing.TB) (open func() record.Store)) {
 	for _, tt := range []struct {
 		name string
 		test func(*fixture)
@@ -55,10 +56,12 @@ func Test(t *testing.T, fresh func(t *testing.T) (open func() reconciler.Invento
 		{"Reopen", testReopen},
 		{"ReadersDuringARun", testReadersDuringARun},
 		{"Backup", testBackup},
+		{"RestoreIsStrict", testRestoreIsStrict},
+		{"Adopt", testAdopt},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			open := fresh(t)
-			f := &fixture{T: t, open: open, inv: open()}
+			f := &fixture{T: t, open: open, inv: open(), fresh: func() record.Store { return fresh(t)() }}
 			tt.test(f)
 			CheckStatus(t, f.inv)
 		})
@@ -68,8 +71,9 @@ func Test(t *testing.T, fresh func(t *testing.T) (open func() reconciler.Invento
 // fixture is an inventory under test.
 type fixture struct {
 	*testing.T
-	open func() reconciler.Inventory
-	inv  reconciler.Inventory
+	open  func() record.Store
+	inv   record.Store
+	fresh func() record.Store // another one, empty
 }
 
 func (f *fixture) live() planner.Live {

@@ -3,7 +3,6 @@ package inventorytest
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"strings"
 	"sync"
 
@@ -275,17 +274,6 @@ func (r readOnce) Objects(ctx context.Context) ([]reconciler.ObjectStatus, error
 		}
 	}
 	return clean, err
-}
-
-func testBackup(f *fixture) {
-	a := Route("a.example", "web-1")
-	f.apply(Create(a))
-	file := filepath.Join(f.TempDir(), "backup")
-	f.must(f.inv.Backup(f.Context(), file))
-	if err := f.inv.Backup(f.Context(), file); err == nil {
-		f.Error("Backup to a file that is there succeeded")
-	}
-	f.wantLive(stateOf(a), nil)
 }
 
 func testReopen(f *fixture) {

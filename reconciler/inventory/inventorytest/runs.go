@@ -11,12 +11,13 @@ import (
 	"hostctl/executors"
 	"hostctl/planner"
 	"hostctl/reconciler"
+	"hostctl/reconciler/inventory/record"
 )
 
 func testLock(f *fixture) {
 	p := f.plan(Create(Route("a.example", "web-1")))
 	j := f.beginAs(p, reconciler.Holder{Name: "hostd@a:1"})
-	for _, inv := range []reconciler.Inventory{f.inv, f.open()} {
+	for _, inv := range []record.Store{f.inv, f.open()} {
 		_, err := inv.Begin(f.Context(), f.plan(), reconciler.Holder{Name: "hostd@b:2"})
 		var locked *reconciler.LockedError
 		if !errors.As(err, &locked) {

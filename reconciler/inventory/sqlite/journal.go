@@ -1,52 +1,18 @@
-package inventory
+package sqlite
 
 import (
 	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"strings"
 
-	"hostctl/executors"
 	"hostctl/planner"
+	"hostctl/reconciler/inventory/record"
 )
-
-// ConflictError tells which objects are not what a batch of changes starts from. Nothing of the batch was recorded.
-type ConflictError struct{ Conflicts []Conflict }
-
-// Conflict is one object that is not what a change of it was planned against. "" stands for "is not there".
-type Conflict struct {
-	Ref             planner.Ref
-	Expected, Found planner.Hash
-}
-
-func (e *ConflictError) Error() string {
-	const shown = 5
-	var b strings.Builder
-	b.WriteString("changed since planned: ")
-	for i, c := range e.Conflicts {
-		if i == shown {
-			fmt.Fprintf(&b, "; and %d more", len(e.Conflicts)-shown)
-			break
-		}
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		fmt.Fprintf(&b, "%s (expected %s, found %s)", c.Ref, short(c.Expected), short(c.Found))
-	}
-	return b.String()
-}
-
-func short(h planner.Hash) string {
-	if h == "" {
-		return "nothing"
-	}
-	return string(h[:min(len(h), 12)])
-}
 
 // Started implements executors.Recorder: it writes what is to become of each object before anything is touched. Where
 // an object is not what its change expects, nothing is written and the error is an *executors.Error of kind Conflict
-// around a *ConflictError. What is in a container that is made, replaced or deleted counts as gone from here on, for
+// around a *record.ConflictError. What is in a container that is made, replaced or deleted counts as gone from here on, for
 // nobody knows whether it still is there.
 func (j *journal) Started(ctx context.Context, cs []planner.Change) error {
 	err := j.s.write(ctx, func(tx *sql.Tx) error {
@@ -74,53 +40,26 @@ func (j *journal) Started(ctx context.Context, cs []planner.Change) error {
 	return nil
 }
 
-// found is what is known of an object when a change of it starts.
-type found struct {
-	hash planner.Hash // of the content last applied
-	gone bool
-}
-
 // compare checks that each object is what its change starts from.
 func compare(ctx context.Context, tx *sql.Tx, cs []planner.Change) error {
 	rows, err := readFound(ctx, tx, cs)
 	if err != nil {
 		return fmt.Errorf("read objects: %w", err)
 	}
-	var bad []Conflict
-	for _, c := range cs {
-		if f := rows[c.Ref().String()]; !f.fits(c) {
-			if f.gone {
-				f.hash = ""
-			}
-			bad = append(bad, Conflict{Ref: c.Ref(), Expected: c.Expect, Found: f.hash})
-		}
-	}
-	if len(bad) > 0 {
-		return &executors.Error{Kind: executors.Conflict, Err: &ConflictError{Conflicts: bad}}
-	}
-	return nil
+	return record.Compare(rows, cs)
 }
 
-// fits reports whether a change may start from what was found. What is gone is nothing; to delete it is as good as done,
-// whatever it was.
-func (f found) fits(c planner.Change) bool {
-	if f.gone {
-		return c.Expect == "" || c.Action == planner.Delete && c.Expect == f.hash
-	}
-	return c.Expect == f.hash
-}
-
-func readFound(ctx context.Context, tx *sql.Tx, cs []planner.Change) (map[string]found, error) {
+func readFound(ctx context.Context, tx *sql.Tx, cs []planner.Change) (map[string]record.Found, error) {
 	rows, err := tx.QueryContext(ctx, sqlFound, refList(cs))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	out := make(map[string]found, len(cs))
+	out := make(map[string]record.Found, len(cs))
 	for rows.Next() {
 		var ref string
-		var f found
-		if err := rows.Scan(&ref, &f.hash, &f.gone); err != nil {
+		var f record.Found
+		if err := rows.Scan(&ref, &f.Hash, &f.Gone); err != nil {
 			return nil, err
 		}
 		out[ref] = f
@@ -165,7 +104,7 @@ func (j *journal) startObjects(ctx context.Context, tx *sql.Tx, cs []planner.Cha
 		if err != nil {
 			return fmt.Errorf("%s: %w", ref, err)
 		}
-		if emptiesContainer(c) {
+		if record.EmptiesContainer(c) {
 			if _, err := markInside(ctx, tx, ref.Name, version, fmt.Sprintf("run %d: %s of its container %s", j.id, c.Action, ref.Name)); err != nil {
 				return err
 			}
@@ -196,7 +135,7 @@ func (j *journal) Finished(ctx context.Context, cs []planner.Change, errs []erro
 	if len(errs) != len(cs) {
 		return fmt.Errorf("record end in run %d: %d errors for %d changes", j.id, len(errs), len(cs))
 	}
-	good, bad, failures := split(cs, errs)
+	good, bad, failures := record.Split(cs, errs)
 	err := j.s.write(ctx, func(tx *sql.Tx) error {
 		if err := j.fence(ctx, tx, len(good), len(bad)); err != nil {
 			return err
@@ -214,17 +153,6 @@ func (j *journal) Finished(ctx context.Context, cs []planner.Change, errs []erro
 		return fmt.Errorf("record end in run %d: %w", j.id, err)
 	}
 	return nil
-}
-
-func split(cs []planner.Change, errs []error) (good, bad []planner.Change, failures []error) {
-	for i, c := range cs {
-		if errs[i] == nil {
-			good = append(good, c)
-			continue
-		}
-		bad, failures = append(bad, c), append(failures, errs[i])
-	}
-	return good, bad, failures
 }
 
 func (j *journal) finishGood(ctx context.Context, tx *sql.Tx, cs []planner.Change, version int64) error {
@@ -254,7 +182,7 @@ func (j *journal) finishGood(ctx context.Context, tx *sql.Tx, cs []planner.Chang
 		return fmt.Errorf("remove objects: %w", err)
 	}
 	for _, c := range cs {
-		if !emptiesContainer(c) {
+		if !record.EmptiesContainer(c) {
 			continue
 		}
 		if err := removeInside(ctx, tx, c.Ref().Name, version); err != nil {

@@ -1,4 +1,4 @@
-package inventory_test
+package inventorytest
 
 import (
 	"bufio"
@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,21 +16,26 @@ import (
 	"hostctl/executors"
 	"hostctl/planner"
 	"hostctl/reconciler"
-	"hostctl/reconciler/inventory"
+	"hostctl/reconciler/inventory/record"
 )
 
-// childFile names the inventory to the process that is to be killed.
-const childFile = "INVENTORY_TEST_CHILD"
+// childName names the inventory to the process that is to be killed.
+const childName = "INVENTORY_TEST_CHILD"
 
-func TestMain(m *testing.M) {
-	if file := os.Getenv(childFile); file != "" {
-		if err := runChild(context.Background(), file); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+// Open opens an inventory by what its store calls it: a file, a URL.
+type Open func(ctx context.Context, name string) (record.Store, error)
+
+// Child does the work of the process that TestKilled kills, where this is one. A TestMain must call it before all else.
+func Child(open Open) {
+	name := os.Getenv(childName)
+	if name == "" {
+		return
 	}
-	os.Exit(m.Run())
+	if err := runChild(context.Background(), open, name); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 const (
@@ -41,8 +45,8 @@ const (
 
 // runChild makes what isn't there yet of the objects, batch by batch, and says on standard output what it does: "touched
 // REF" is the effect on the far side, "finished REF" comes when the journal has taken it.
-func runChild(ctx context.Context, file string) error {
-	s, err := inventory.Open(ctx, file)
+func runChild(ctx context.Context, open Open, name string) error {
+	s, err := open(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -77,13 +81,13 @@ func say(what string, cs []planner.Change) {
 }
 
 // rest plans what is left to do.
-func rest(ctx context.Context, s *inventory.Store) ([]planner.Change, planner.Plan, error) {
+func rest(ctx context.Context, s record.Store) ([]planner.Change, planner.Plan, error) {
 	l, err := s.Live(ctx)
 	if err != nil {
 		return nil, planner.Plan{}, err
 	}
 	var cs []planner.Change
-	for _, o := range objects(killedObjects) {
+	for _, o := range Sites(killedObjects) {
 		if _, dirty := l.Dirty[o.Ref()]; l.State[o.Ref()] == nil || dirty {
 			cs = append(cs, planner.Change{ID: len(cs) + 1, Action: planner.Create, New: o})
 		}
@@ -93,13 +97,12 @@ func rest(ctx context.Context, s *inventory.Store) ([]planner.Change, planner.Pl
 
 // TestKilled kills a process in the middle of a run, again and again. Nothing that it finished is forgotten, nothing
 // that it touched is unknown, and the next one goes on at once.
-func TestKilled(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "inventory.db")
+func TestKilled(t *testing.T, open Open, name string) {
 	touched, finished := map[string]bool{}, map[string]bool{}
 	kills := 0
 	for range 10 {
-		killed := killAfter(t, file, 1+rand.IntN(killedObjects/5), touched, finished)
-		checkKilled(t, file, touched, finished)
+		killed := killAfter(t, name, 1+rand.IntN(killedObjects/5), touched, finished)
+		checkKilled(t, open, name, touched, finished)
 		if !killed {
 			break
 		}
@@ -108,20 +111,20 @@ func TestKilled(t *testing.T) {
 	if kills < 3 {
 		t.Errorf("only %d runs were killed under way", kills)
 	}
-	for killAfter(t, file, 1<<30, touched, finished) {
+	for killAfter(t, name, 1<<30, touched, finished) {
 		t.Fatal("a child was killed that nobody killed")
 	}
-	if l := checkKilled(t, file, touched, finished); len(l.State) != killedObjects || len(l.Dirty) != 0 {
+	if l := checkKilled(t, open, name, touched, finished); len(l.State) != killedObjects || len(l.Dirty) != 0 {
 		t.Errorf("in the end there are %d objects, %d of them dirty; want %d and none", len(l.State), len(l.Dirty), killedObjects)
 	}
 }
 
 // killAfter starts a child and kills it after it has said a number of lines. It reports whether it was killed before it
 // was through.
-func killAfter(t *testing.T, file string, lines int, touched, finished map[string]bool) (killed bool) {
+func killAfter(t *testing.T, name string, lines int, touched, finished map[string]bool) (killed bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childFile+"="+file)
+	cmd.Env = append(os.Environ(), childName+"="+name)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	must(t, err)
@@ -149,9 +152,9 @@ func killAfter(t *testing.T, file string, lines int, touched, finished map[strin
 	return false
 }
 
-func checkKilled(t *testing.T, file string, touched, finished map[string]bool) planner.Live {
+func checkKilled(t *testing.T, open Open, name string, touched, finished map[string]bool) planner.Live {
 	t.Helper()
-	s, err := inventory.Open(t.Context(), file)
+	s, err := open(t.Context(), name)
 	must(t, err)
 	defer s.Close()
 	l, err := s.Live(t.Context())

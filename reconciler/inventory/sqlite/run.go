@@ -1,4 +1,4 @@
-package inventory
+package sqlite
 
 import (
 	"context"
@@ -11,10 +11,8 @@ import (
 
 	"hostctl/planner"
 	"hostctl/reconciler"
+	"hostctl/reconciler/inventory/record"
 )
-
-// ErrLost says that a run no longer holds the lock: its lease was over and another run took it, or it has ended.
-var ErrLost = errors.New("the run no longer holds the lock; what it did not finish is planned again")
 
 // Begin implements reconciler.Inventory.
 //
@@ -213,7 +211,7 @@ func (j *journal) fence(ctx context.Context, tx *sql.Tx, done, failed int) error
 		return fmt.Errorf("check run lock: %w", err)
 	}
 	if n, err := res.RowsAffected(); err != nil || n != 1 {
-		return errors.Join(ErrLost, err)
+		return errors.Join(record.ErrLost, err)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package inventory
+package sqlite
 
 import (
 	"context"
@@ -23,7 +23,7 @@ func (s *Store) Live(ctx context.Context) (planner.Live, error) {
 		if err := tx.QueryRowContext(ctx, sqlMeta).Scan(&l.Instance, &l.Version, &l.Commit); err != nil {
 			return fmt.Errorf("version: %w", err)
 		}
-		if err := s.known.read(ctx, tx, &l); err != nil {
+		if err := s.known.Read(ctx, rows{tx}, &l); err != nil {
 			return fmt.Errorf("objects: %w", err)
 		}
 		if err := readPairs(ctx, tx, sqlDown, l.Down); err != nil {

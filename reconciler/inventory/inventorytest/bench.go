@@ -1,18 +1,17 @@
-package inventory_test
+package inventorytest
 
 import (
 	"fmt"
-	"path/filepath"
 	"testing"
 
 	"hostctl/executors"
 	"hostctl/planner"
 	"hostctl/reconciler"
-	"hostctl/reconciler/inventory"
+	"hostctl/reconciler/inventory/record"
 )
 
-// objects returns n objects such as a tenant's sites have: a vhost, two routes and an RRset of each.
-func objects(n int) []planner.Object {
+// Sites returns n objects such as tenants' sites have: a vhost, two routes and an RRset of each.
+func Sites(n int) []planner.Object {
 	out := make([]planner.Object, 0, n)
 	for i := 0; len(out) < n; i++ {
 		tenant, host := fmt.Sprintf("tenant-%05d", i/10), fmt.Sprintf("www.site-%06d.example", i)
@@ -44,7 +43,7 @@ func creates(objects []planner.Object) []planner.Change {
 	return cs
 }
 
-func begin(t testing.TB, s *inventory.Store, cs []planner.Change) reconciler.Journal {
+func begin(t testing.TB, s record.Store, cs []planner.Change) reconciler.Journal {
 	t.Helper()
 	l, err := s.Live(t.Context())
 	if err != nil {
@@ -65,7 +64,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func fill(t testing.TB, s *inventory.Store, cs []planner.Change) {
+func fill(t testing.TB, s record.Store, cs []planner.Change) {
 	t.Helper()
 	j := begin(t, s, cs)
 	must(t, j.Started(t.Context(), cs))
@@ -73,16 +72,24 @@ func fill(t testing.TB, s *inventory.Store, cs []planner.Change) {
 	must(t, j.End(t.Context(), reconciler.Succeeded, ""))
 }
 
-func BenchmarkLive(b *testing.B) {
+// Benchmark measures a store. fresh is that of Test.
+func Benchmark(b *testing.B, fresh func(testing.TB) (open func() record.Store)) {
+	b.Run("Live", func(b *testing.B) { benchmarkLive(b, fresh) })
+	b.Run("LiveAfterABatch", func(b *testing.B) { benchmarkLiveAfter(b, fresh) })
+	b.Run("Run", func(b *testing.B) { benchmarkRun(b, fresh) })
+	b.Run("Started", func(b *testing.B) { benchmarkBatch(b, fresh, true) })
+	b.Run("Finished", func(b *testing.B) { benchmarkBatch(b, fresh, false) })
+}
+
+func benchmarkLive(b *testing.B, fresh func(testing.TB) func() record.Store) {
 	for _, n := range []int{10_000, 250_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			file := filepath.Join(b.TempDir(), "inventory.db")
-			s := open(b, file)
-			fill(b, s, creates(objects(n)))
+			open := fresh(b)
+			s := open()
+			fill(b, s, creates(Sites(n)))
 			b.Run("cold", func(b *testing.B) {
 				for b.Loop() {
-					s, err := inventory.Open(b.Context(), file)
-					must(b, err)
+					s := open()
 					l, err := s.Live(b.Context())
 					must(b, err)
 					if len(l.State) != n {
@@ -105,15 +112,15 @@ func BenchmarkLive(b *testing.B) {
 	}
 }
 
-// BenchmarkRun journals a run of 10,000 changes, in one batch and in batches of 100.
-func BenchmarkRun(b *testing.B) {
+// benchmarkRun journals a run of 10,000 changes, in one batch and in batches of 100.
+func benchmarkRun(b *testing.B, fresh func(testing.TB) func() record.Store) {
 	const n = 10_000
-	cs := creates(objects(n))
+	cs := creates(Sites(n))
 	for _, size := range []int{n, 100} {
 		b.Run(fmt.Sprintf("batches of %d", size), func(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
-				s := open(b, filepath.Join(b.TempDir(), "inventory.db"))
+				s := fresh(b)()
 				b.StartTimer()
 				j := begin(b, s, cs)
 				for i := 0; i < n; i += size {
@@ -126,15 +133,11 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// BenchmarkStarted and BenchmarkFinished take 10,000 changes in one batch beside 250,000 objects.
-func BenchmarkStarted(b *testing.B)  { benchmarkBatch(b, true) }
-func BenchmarkFinished(b *testing.B) { benchmarkBatch(b, false) }
-
-// BenchmarkLiveAfterABatch reads what a batch of 100 changes has changed beside 250,000 objects.
-func BenchmarkLiveAfterABatch(b *testing.B) {
+// benchmarkLiveAfter reads what a batch of 100 changes has changed beside 250,000 objects.
+func benchmarkLiveAfter(b *testing.B, fresh func(testing.TB) func() record.Store) {
 	const n = 100
-	s := open(b, filepath.Join(b.TempDir(), "inventory.db"))
-	all := objects(250_000)
+	s := fresh(b)()
+	all := Sites(250_000)
 	fill(b, s, creates(all))
 	updates := make([]planner.Change, n)
 	for i, o := range all[:n] {
@@ -150,10 +153,11 @@ func BenchmarkLiveAfterABatch(b *testing.B) {
 	}
 }
 
-func benchmarkBatch(b *testing.B, started bool) {
+// benchmarkBatch takes 10,000 changes in one batch beside 250,000 objects.
+func benchmarkBatch(b *testing.B, fresh func(testing.TB) func() record.Store, started bool) {
 	const n = 10_000
-	s := open(b, filepath.Join(b.TempDir(), "inventory.db"))
-	all := objects(250_000)
+	s := fresh(b)()
+	all := Sites(250_000)
 	fill(b, s, creates(all))
 	updates := make([]planner.Change, n)
 	for i, o := range all[:n] {

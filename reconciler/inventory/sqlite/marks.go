@@ -1,4 +1,4 @@
-package inventory
+package sqlite
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	"hostctl/planner"
+	"hostctl/reconciler/inventory/record"
 )
 
 // Gone implements reconciler.Inventory.
@@ -80,11 +81,6 @@ func markAll(ctx context.Context, tx *sql.Tx, query string, refs []planner.Ref, 
 	return int(n), err
 }
 
-// insideKinds are the kinds of planner.InContainer.
-var insideKinds = []planner.Kind{
-	planner.KindUser, planner.KindRuntime, planner.KindVhost, planner.KindBackend, planner.KindServer, planner.KindRoute,
-}
-
 // markInGone marks what is in a container, if that is known to be gone.
 func markInGone(ctx context.Context, tx *sql.Tx, container planner.Ref, version int64, why string) (int, error) {
 	var gone int
@@ -96,14 +92,9 @@ func markInGone(ctx context.Context, tx *sql.Tx, container planner.Ref, version 
 
 const sqlIsGone = `SELECT coalesce(max(gone), 0) FROM objects WHERE ref = ?`
 
-// emptiesContainer reports whether nothing in a container's filesystem outlives a change.
-func emptiesContainer(c planner.Change) bool {
-	return c.Ref().Kind == planner.KindContainer && c.Action != planner.Update
-}
-
 // markInside marks what is in the container of a node as gone and returns how many objects that are.
 func markInside(ctx context.Context, tx *sql.Tx, node string, version int64, why string) (int, error) {
-	res, err := tx.ExecContext(ctx, sqlMarkInside, why, version, node, jsonList(insideKinds))
+	res, err := tx.ExecContext(ctx, sqlMarkInside, why, version, node, jsonList(record.InsideKinds))
 	if err != nil {
 		return 0, fmt.Errorf("mark what was in container %s: %w", node, err)
 	}
@@ -117,7 +108,7 @@ const sqlMarkInside = `
 
 // removeInside deletes the rows of what was in the container of a node, and notes that for readers.
 func removeInside(ctx context.Context, tx *sql.Tx, node string, version int64) error {
-	kinds := jsonList(insideKinds)
+	kinds := jsonList(record.InsideKinds)
 	if _, err := tx.ExecContext(ctx, sqlNoteInside, version, node, kinds); err != nil {
 		return err
 	}

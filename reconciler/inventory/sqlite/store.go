@@ -1,11 +1,10 @@
-// Package inventory is the record of what is really there: SQLite in one file beside the daemon, the default where no
-// database is named.
+// Package sqlite keeps the inventory in one SQLite file beside the daemon: the default where no database is named.
 //
 // It is written before and after each batch of changes, in one transaction each, and read without waiting for a writer.
 // A transaction that was committed survives SIGKILL and a power cut: the file is in WAL mode with synchronous=FULL. WAL
 // with synchronous=NORMAL would survive SIGKILL too, but a power cut could then forget that an object was about to be
 // made, on a target that did not lose power: nobody would own it.
-package inventory
+package sqlite
 
 import (
 	"context"
@@ -24,7 +23,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"hostctl/migrations"
-	"hostctl/reconciler"
+	"hostctl/reconciler/inventory/record"
 )
 
 // Store is an inventory in one SQLite file. It may be used by several goroutines, and the file by several processes.
@@ -33,10 +32,10 @@ type Store struct {
 	w    *sql.DB // one connection: writers queue here and not inside SQLite
 	r    *sql.DB
 
-	known known
+	known record.Known
 }
 
-var _ reconciler.Inventory = (*Store)(nil)
+var _ record.Store = (*Store)(nil)
 
 const busyTimeout = 10 * time.Second
 
@@ -152,38 +151,6 @@ func (s *Store) Instance(ctx context.Context) (string, error) {
 }
 
 const sqlMeta = `SELECT instance, version, applied FROM meta`
-
-// Backup implements reconciler.Inventory.
-func (s *Store) Backup(ctx context.Context, file string) error {
-	if _, err := os.Lstat(file); err == nil {
-		return fmt.Errorf("back up inventory: %s is there already; name another file", file)
-	}
-	// VACUUM INTO writes a file that does not exist or is empty; it is made first for its mode.
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("back up inventory: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("back up inventory: %w", err)
-	}
-	if err := s.copyTo(ctx, file); err != nil {
-		return errors.Join(fmt.Errorf("back up inventory: %w", err), os.Remove(file))
-	}
-	return nil
-}
-
-// copyTo copies over a connection of its own: those that read may not write anywhere, and the one that writes is needed.
-func (s *Store) copyTo(ctx context.Context, file string) (err error) {
-	db, err := sql.Open("sqlite", dsn(s.file, "deferred", "temp_store(FILE)"))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	_, err = db.ExecContext(ctx, sqlBackup, file)
-	return err
-}
-
-const sqlBackup = `VACUUM INTO ?`
 
 // write runs fn in a transaction that is alone in writing, and commits it unless fn fails.
 func (s *Store) write(ctx context.Context, fn func(tx *sql.Tx) error) error {

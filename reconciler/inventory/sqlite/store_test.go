@@ -1,6 +1,7 @@
-package inventory_test
+package sqlite_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"go/ast"
@@ -14,45 +15,39 @@ import (
 	"testing"
 
 	"hostctl/planner"
-	"hostctl/reconciler"
-	"hostctl/reconciler/inventory"
 	"hostctl/reconciler/inventory/inventorytest"
+	"hostctl/reconciler/inventory/record"
+	"hostctl/reconciler/inventory/sqlite"
 )
 
-func TestConformance(t *testing.T) {
-	inventorytest.Test(t, func(t *testing.T) func() reconciler.Inventory {
-		file := filepath.Join(t.TempDir(), "inventory ?#%20.db")
-		return func() reconciler.Inventory { return open(t, file) }
-	})
+func TestMain(m *testing.M) {
+	inventorytest.Child(openStore)
+	os.Exit(m.Run())
 }
 
-func open(t testing.TB, file string) *inventory.Store {
+func openStore(ctx context.Context, file string) (record.Store, error) { return sqlite.Open(ctx, file) }
+
+func TestConformance(t *testing.T) { inventorytest.Test(t, fresh) }
+
+func TestKilled(t *testing.T) {
+	inventorytest.TestKilled(t, openStore, filepath.Join(t.TempDir(), "inventory.db"))
+}
+
+func Benchmark(b *testing.B) { inventorytest.Benchmark(b, fresh) }
+
+func fresh(t testing.TB) func() record.Store {
+	file := filepath.Join(t.TempDir(), "inventory ?#%20.db")
+	return func() record.Store { return open(t, file) }
+}
+
+func open(t testing.TB, file string) *sqlite.Store {
 	t.Helper()
-	s, err := inventory.Open(t.Context(), file)
+	s, err := sqlite.Open(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
-}
-
-// A backup is an inventory.
-func TestBackupOpens(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "inventory.db"))
-	want, err := s.Instance(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "it's a backup.db")
-	if err := s.Backup(t.Context(), file); err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("backup: %v, %v; want mode 0600", info, err)
-	}
-	if got, err := open(t, file).Instance(t.Context()); err != nil || got != want {
-		t.Errorf("instance of the backup = %s, %v; want %s", got, err, want)
-	}
 }
 
 // The tables know by kind what the planner knows by object.
@@ -62,10 +57,24 @@ func TestInsideKinds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := slices.Contains(inventory.InsideKinds, kind), planner.InContainer("web-1-0", o); got != want {
+		if got, want := slices.Contains(record.InsideKinds, kind), planner.InContainer("web-1-0", o); got != want {
 			t.Errorf("%s is in a container: %v, the planner says %v", kind, got, want)
 		}
 	}
+}
+
+// A backup has every table and column but the removals, which a store that is made anew has no use for.
+func TestBackupIsWhole(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "inventory.db")
+	open(t, file)
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	inventorytest.CheckTables(t, db, `
+		SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c
+		WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND t.name NOT IN ('goose_db_version', 'removals')`)
 }
 
 // Every statement is one that the tables can answer.

@@ -1,4 +1,4 @@
-package inventory
+package sqlite
 
 import (
 	"context"
@@ -7,28 +7,15 @@ import (
 	"fmt"
 
 	"hostctl/planner"
+	"hostctl/reconciler/inventory/record"
 )
 
-// How much of the past is kept, in runs: enough to ask what happened, and no more than a disk can hold. Runs themselves
-// are kept for good.
-const (
-	plansKept    = 100
-	journalsKept = 1_000
-)
-
-// removalsKept is for how many versions of the inventory it is known what was removed. A reader whose last look was
-// before that reads everything again.
-const removalsKept = 100_000
-
-// ErrNoPlan says that the inventory doesn't hold a plan, or not any more.
-var ErrNoPlan = errors.New("no such plan; 'hostctl history' lists runs and their plans")
-
-// Plan returns a plan that was begun, by its content hash, or ErrNoPlan.
+// Plan returns a plan that was begun, by its content hash, or record.ErrNoPlan.
 func (s *Store) Plan(ctx context.Context, hash string) (planner.Plan, error) {
 	var body []byte
 	err := s.r.QueryRowContext(ctx, sqlPlan, hash).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNoPlan
+		err = record.ErrNoPlan
 	}
 	if err != nil {
 		return planner.Plan{}, fmt.Errorf("read plan %.12s: %w", hash, err)
@@ -59,13 +46,13 @@ const sqlCreatePlan = `INSERT INTO plans (hash, commit_id, created, body) VALUES
 
 // prune forgets what is too old to be kept, as a run ends.
 func prune(ctx context.Context, tx *sql.Tx, run int64) error {
-	if _, err := tx.ExecContext(ctx, sqlPrunePlans, run-plansKept, run-plansKept); err != nil {
+	if _, err := tx.ExecContext(ctx, sqlPrunePlans, run-record.PlansKept, run-record.PlansKept); err != nil {
 		return fmt.Errorf("forget old plans: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, sqlPruneChanges, run-journalsKept); err != nil {
+	if _, err := tx.ExecContext(ctx, sqlPruneChanges, run-record.JournalsKept); err != nil {
 		return fmt.Errorf("forget old journals: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, sqlPruneRemovals, removalsKept); err != nil {
+	if _, err := tx.ExecContext(ctx, sqlPruneRemovals, record.RemovalsKept); err != nil {
 		return fmt.Errorf("forget old removals: %w", err)
 	}
 	return nil

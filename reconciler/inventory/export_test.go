@@ -1,4 +1,0 @@
-package inventory
-
-// InsideKinds are the kinds of objects that go with a container.
-var InsideKinds = insideKinds

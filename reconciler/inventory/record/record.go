@@ -1,0 +1,120 @@
+// Package record is what the inventory's two stores share: what makes a change fit what is recorded, what a reader
+// remembers of the objects, and the portable form of a whole inventory. It knows no SQL; each store has its own.
+package record
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"hostctl/executors"
+	"hostctl/planner"
+)
+
+// ErrLost says that a run no longer holds the lock: its lease was over and another run took it, or it has ended.
+var ErrLost = errors.New("the run no longer holds the lock; what it did not finish is planned again")
+
+// ErrNoPlan says that the inventory doesn't hold a plan, or not any more.
+var ErrNoPlan = errors.New("no such plan; 'hostctl history' lists runs and their plans")
+
+// ErrNotEmpty says that an inventory holds something already, so that no other one can be put in its place.
+var ErrNotEmpty = errors.New("it is not empty; name a new file or an empty database")
+
+// How much of the past is kept, in runs: enough to ask what happened, and no more than a disk can hold. Runs themselves
+// are kept for good.
+const (
+	PlansKept    = 100
+	JournalsKept = 1_000
+)
+
+// RemovalsKept is for how many versions of the inventory it is known what was removed. A reader whose last look was
+// before that reads everything again.
+const RemovalsKept = 100_000
+
+// ConflictError tells which objects are not what a batch of changes starts from. Nothing of the batch was recorded.
+type ConflictError struct{ Conflicts []Conflict }
+
+// Conflict is one object that is not what a change of it was planned against. "" stands for "is not there".
+type Conflict struct {
+	Ref             planner.Ref
+	Expected, Found planner.Hash
+}
+
+func (e *ConflictError) Error() string {
+	const shown = 5
+	var b strings.Builder
+	b.WriteString("changed since planned: ")
+	for i, c := range e.Conflicts {
+		if i == shown {
+			fmt.Fprintf(&b, "; and %d more", len(e.Conflicts)-shown)
+			break
+		}
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		fmt.Fprintf(&b, "%s (expected %s, found %s)", c.Ref, short(c.Expected), short(c.Found))
+	}
+	return b.String()
+}
+
+func short(h planner.Hash) string {
+	if h == "" {
+		return "nothing"
+	}
+	return string(h[:min(len(h), 12)])
+}
+
+// Found is what is known of an object when a change of it starts.
+type Found struct {
+	Hash planner.Hash // of the content last applied
+	Gone bool
+}
+
+// Compare checks that each object is what its change starts from; found has them by reference. What doesn't fit is an
+// *executors.Error of kind Conflict around a *ConflictError.
+func Compare(found map[string]Found, cs []planner.Change) error {
+	var bad []Conflict
+	for _, c := range cs {
+		if f := found[c.Ref().String()]; !f.fits(c) {
+			if f.Gone {
+				f.Hash = ""
+			}
+			bad = append(bad, Conflict{Ref: c.Ref(), Expected: c.Expect, Found: f.Hash})
+		}
+	}
+	if len(bad) > 0 {
+		return &executors.Error{Kind: executors.Conflict, Err: &ConflictError{Conflicts: bad}}
+	}
+	return nil
+}
+
+// fits reports whether a change may start from what was found. What is gone is nothing; to delete it is as good as done,
+// whatever it was.
+func (f Found) fits(c planner.Change) bool {
+	if f.Gone {
+		return c.Expect == "" || c.Action == planner.Delete && c.Expect == f.Hash
+	}
+	return c.Expect == f.Hash
+}
+
+// Split parts the changes of a batch that went well from those that did not, with their errors.
+func Split(cs []planner.Change, errs []error) (good, bad []planner.Change, failures []error) {
+	for i, c := range cs {
+		if errs[i] == nil {
+			good = append(good, c)
+			continue
+		}
+		bad, failures = append(bad, c), append(failures, errs[i])
+	}
+	return good, bad, failures
+}
+
+// InsideKinds are the kinds of planner.InContainer.
+var InsideKinds = []planner.Kind{
+	planner.KindUser, planner.KindRuntime, planner.KindVhost, planner.KindBackend, planner.KindServer, planner.KindRoute,
+}
+
+// EmptiesContainer reports whether nothing in a container's filesystem outlives a change.
+func EmptiesContainer(c planner.Change) bool {
+	return c.Ref().Kind == planner.KindContainer && c.Action != planner.Update
+}
