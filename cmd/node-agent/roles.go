@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os/user"
 	"strconv"
+	"time"
 
 	"hostctl/agent/blobs"
 	"hostctl/agent/nginx"
@@ -27,7 +28,7 @@ func executorsOf(ctx context.Context, c config, kept *blobs.Folder, log *slog.Lo
 	case schema.RoleServiceDB:
 		return nil, nil // its database is the image's; hostd only asks whether it is there
 	case schema.RoleLB:
-		lb := haproxy.New(haproxy.Options{Target: c.Node, Instance: c.Instance})
+		lb := haproxy.New(haproxy.Options{Target: c.Node, Instance: c.Instance, Up: upWithin})
 		return map[planner.Kind]executors.Executor{planner.KindBackend: lb, planner.KindServer: lb, planner.KindRoute: lb}, nil
 	case schema.RoleDNS:
 		dns := powerdns.New(powerdns.Options{Target: c.Cluster + "-dns", Instance: c.Instance})
@@ -35,6 +36,9 @@ func executorsOf(ctx context.Context, c config, kept *blobs.Folder, log *slog.Lo
 	}
 	return nil, fmt.Errorf("HOSTCTL_ROLE: this version knows no role %q", c.Role)
 }
+
+// upWithin is several health checks of a load balancer long.
+const upWithin = 10 * time.Second
 
 // webGroup is who nginx's workers are.
 const webGroup = "www-data"

@@ -59,6 +59,9 @@ backend %s
 // ring comes from the address, so it is the same on every load balancer and after each reload.
 const serverOptions = "hash-key addr-port check inter 1s fastinter 500ms downinter 1s fall 2 rise 1"
 
+// fullHealth is rise + fall - 1: the health of a server after a check that passed.
+const fullHealth = "2"
+
 // render returns haproxy.cfg.
 func (o Options) render(m model) string {
 	sections := o.sections(m)

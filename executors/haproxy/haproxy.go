@@ -31,6 +31,10 @@ type Options struct {
 
 	// Wait bounds one command, and how long requests may take to end on a server that is removed. Default 5 s.
 	Wait time.Duration
+
+	// Up is how long a server that was out of rotation may take, once it is ready, until its checks say that it is up: the
+	// next one may be taken out only then. 0 doesn't wait.
+	Up time.Duration
 }
 
 func (o Options) withDefaults() Options {

@@ -44,6 +44,23 @@ func TestParseServers(t *testing.T) {
 	}
 }
 
+// Up is what runs and has passed its last check: a server that becomes ready runs at once, and is down after one check more.
+func TestParseUp(t *testing.T) {
+	for line, want := range map[string]bool{
+		"4 web-1 1 web-1-0 127.0.0.1 2 0 1 1 0 6 3 2 6 0 0 0 - 81 - 0 0 - - 0":  true,
+		"4 web-1 1 web-1-0 127.0.0.1 2 0 1 1 0 6 3 1 6 0 0 0 - 81 - 0 0 - - 0":  false, // a check has failed, or none was made
+		"4 web-1 1 web-1-0 127.0.0.1 0 0 1 1 0 6 2 0 6 0 0 0 - 81 - 0 0 - - 0":  false,
+		"4 web-1 1 web-1-0 127.0.0.1 2 0 1 1 0 1 0 1 14 0 0 0 - 81 - 0 0 - - 0": false,
+	} {
+		if got, err := parseUp(stateHeader + "\n" + line); err != nil || got["web-1/web-1-0"] != want {
+			t.Errorf("%s: %v, %v; want %v", line, got, err, want)
+		}
+	}
+	if got, err := parseUp(strings.Replace(stateHeader, "srv_check_health ", "", 1)); err == nil {
+		t.Errorf("a column less: %v, want an error", got)
+	}
+}
+
 func TestParseMap(t *testing.T) {
 	got, err := parseMap("0x7f21ed7030e0 x.test web-1\n0x7f21ed703150 y.test two words")
 	if d := cmp.Diff([]entry{{"x.test", "web-1"}, {"y.test", "two words"}}, got, cmp.AllowUnexported(entry{})); d != "" || err != nil {

@@ -100,29 +100,61 @@ const (
 
 // parseServers reads `show servers state`: the format's version, names of columns, a line for each server.
 func parseServers(reply string) (map[string]server, error) {
+	rows, err := serverRows(reply, "be_name", "srv_name", "srv_addr", "srv_port", "srv_admin_state")
+	if err != nil {
+		return nil, err
+	}
+	servers := map[string]server{}
+	for _, f := range rows {
+		s, err := parseServer(f[2], f[3], f[4])
+		if err != nil {
+			return nil, fmt.Errorf("server %s: %w", quote(f[0]+"/"+f[1]), err)
+		}
+		servers[f[0]+"/"+f[1]] = s
+	}
+	return servers, nil
+}
+
+// parseUp tells which servers are up, and so that one failed check won't take them out: their checks have passed.
+func parseUp(reply string) (map[string]bool, error) {
+	rows, err := serverRows(reply, "be_name", "srv_name", "srv_op_state", "srv_check_health")
+	if err != nil {
+		return nil, err
+	}
+	up := map[string]bool{}
+	for _, f := range rows {
+		const running = "2" // SRV_ST_RUNNING
+		up[f[0]+"/"+f[1]] = f[2] == running && f[3] == fullHealth
+	}
+	return up, nil
+}
+
+// serverRows returns the named columns of `show servers state`, a row for each server.
+func serverRows(reply string, names ...string) ([][]string, error) {
 	lines := strings.Split(reply, "\n")
 	if len(lines) < 2 || lines[0] != "1" || !strings.HasPrefix(lines[1], "# be_id ") {
 		return nil, fmt.Errorf("%s: want servers state in version 1", quote(lines[0]))
 	}
 	columns := strings.Fields(lines[1])[1:]
-	at := func(name string) int { return slices.Index(columns, name) }
-	backend, name, addr, port, admin := at("be_name"), at("srv_name"), at("srv_addr"), at("srv_port"), at("srv_admin_state")
-	if min(backend, name, addr, port, admin) < 0 {
-		return nil, fmt.Errorf("%s: a column is missing", quote(lines[1]))
+	at := make([]int, len(names))
+	for i, name := range names {
+		if at[i] = slices.Index(columns, name); at[i] < 0 {
+			return nil, fmt.Errorf("%s: the column %s is missing", quote(lines[1]), name)
+		}
 	}
-	servers := map[string]server{}
+	var rows [][]string
 	for _, line := range lines[2:] {
 		f := strings.Fields(line)
 		if len(f) != len(columns) {
 			return nil, fmt.Errorf("line %s: want %d columns", quote(line), len(columns))
 		}
-		s, err := parseServer(f[addr], f[port], f[admin])
-		if err != nil {
-			return nil, fmt.Errorf("line %s: %w", quote(line), err)
+		row := make([]string, len(at))
+		for i, j := range at {
+			row[i] = f[j]
 		}
-		servers[f[backend]+"/"+f[name]] = s
+		rows = append(rows, row)
 	}
-	return servers, nil
+	return rows, nil
 }
 
 func parseServer(addr, port, admin string) (server, error) {

@@ -29,8 +29,13 @@ func (e *Executor) convergeServers(ctx context.Context, m model, touched []plann
 		if r.Kind != planner.KindServer {
 			continue
 		}
-		if _, wanted := m.servers[r.Name]; !wanted {
+		want, wanted := m.servers[r.Name]
+		_, there := running[r.Name]
+		switch {
+		case !wanted:
 			failed[r.Name] = e.removeServer(ctx, r.Name, running)
+		case there && want.state == planner.ServerReady && failed[r.Name] == nil:
+			failed[r.Name] = e.waitUp(ctx, r.Name)
 		}
 	}
 	if running, err = e.runningServers(ctx); err != nil {
@@ -85,6 +90,29 @@ func (e *Executor) putServer(ctx context.Context, name string, have server, ther
 		return e.setState(ctx, name, want.state)
 	}
 	return nil
+}
+
+// waitUp waits until the checks of a server that is back in rotation say that it is up. Right after `set server … ready` it need not
+// be: a check that began while its node was away may still be waiting for an answer.
+func (e *Executor) waitUp(ctx context.Context, name string) error {
+	if e.o.Up == 0 {
+		return nil
+	}
+	within, cancel := context.WithTimeout(ctx, e.o.Up)
+	defer cancel()
+	for {
+		reply, err := e.socket.ask(within, "show", "servers", "state")
+		if err != nil {
+			return err
+		}
+		up, err := parseUp(reply)
+		if err != nil || up[name] {
+			return err
+		}
+		if err := pause(within); err != nil {
+			return executors.Errorf(executors.Busy, "haproxy: server %s is ready, and after %s its health checks don't say that it is up", name, e.o.Up)
+		}
+	}
 }
 
 func (e *Executor) setState(ctx context.Context, name string, s planner.ServerState) error {
