@@ -62,6 +62,7 @@ type Manifest struct {
 	FQDNs        []FQDN
 	Zones        []Zone
 	Records      []ZoneRecord
+	Frozen       []Frozen  // tenants that are as an earlier commit had them, sorted
 	Warnings     []Warning // what is allowed and probably not meant, in order of position
 }
 
