@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"hostctl/schema"
 )
 
 // A saved plan is one JSON document: {"format": 1, "hash": "…", "plan": {…}}. The hash covers the plan, so that what was
@@ -27,6 +29,9 @@ type wirePlan struct {
 	Released    []Allocation `json:"released,omitempty"`
 	Targets     []Target     `json:"targets,omitempty"`
 	Notes       []string     `json:"notes,omitempty"`
+
+	Frozen   []schema.Frozen `json:"frozen,omitempty"`
+	Remember Memory          `json:"remember,omitzero"`
 }
 
 type wireChange struct {
@@ -43,7 +48,7 @@ type wireChange struct {
 func (p Plan) wire() wirePlan {
 	w := wirePlan{
 		Instance: p.Instance, Commit: p.Commit, Base: p.Base, Changes: make([]wireChange, len(p.Changes)),
-		Allocations: p.Allocations, Released: p.Released, Targets: p.Targets, Notes: p.Notes,
+		Allocations: p.Allocations, Released: p.Released, Targets: p.Targets, Notes: p.Notes, Frozen: p.Frozen, Remember: p.Remember,
 	}
 	for i, c := range p.Changes {
 		w.Changes[i] = wireChange{ID: c.ID, Stage: c.Stage, Action: c.Action, Expect: c.Expect, After: c.After, Why: c.Why}
@@ -126,7 +131,7 @@ func unmarshalWhole(b []byte, into any) error {
 func (w wirePlan) plan() (Plan, error) {
 	p := Plan{
 		Format: PlanFormat, Instance: w.Instance, Commit: w.Commit, Base: w.Base, Changes: make([]Change, len(w.Changes)),
-		Allocations: w.Allocations, Released: w.Released, Targets: w.Targets, Notes: w.Notes,
+		Allocations: w.Allocations, Released: w.Released, Targets: w.Targets, Notes: w.Notes, Frozen: w.Frozen, Remember: w.Remember,
 	}
 	for i, c := range w.Changes {
 		old, err := decodeOptional(c.Old)

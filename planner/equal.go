@@ -24,7 +24,7 @@ func equal(a, b Object) bool {
 	case Webroot:
 		b, ok := b.(Webroot)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.UID == b.UID && a.DocumentRoot == b.DocumentRoot &&
-			a.Kept == b.Kept && slices.Equal(a.Files, b.Files)
+			a.Kept == b.Kept && a.Purge == b.Purge && slices.Equal(a.Files, b.Files)
 	case Runtime:
 		b, ok := b.(Runtime)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.Type == b.Type && a.Version == b.Version &&

@@ -88,6 +88,7 @@ func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingP
 	root := Webroot{
 		Meta:   Meta{Target: s.shard.name, Name: s.name, From: owner, On: x.webrootNeeds(s.shard, w.Tenant)},
 		Tenant: w.Tenant, Site: w.Name, UID: x.uid(w.Tenant), DocumentRoot: w.DocumentRoot, Files: w.Content,
+		Purge: w.Deletion == schema.Delete,
 	}
 	x.add(root)
 	switch w.Runtime.Type {
@@ -131,44 +132,4 @@ func (x *expansion) webrootNeeds(g *group, tenant string) []Ref {
 	}
 	n := g.best[0]
 	return []Ref{{KindVolume, n.host.Name, g.dataVolume(n)}, {KindUser, n.name, tenant}}
-}
-
-// keepData keeps what nobody declares any more and can't be made again: webroots with their locked users, and volumes.
-func (x *expansion) keepData() {
-	homes := map[string]string{}
-	for i := range x.sites {
-		homes[x.sites[i].name] = x.sites[i].shard.name
-	}
-	for _, ref := range x.index.data {
-		if _, ok := x.desired[ref]; ok {
-			continue
-		}
-		switch o := x.live.was(ref).(type) {
-		case Volume:
-			o.Kept, o.On = true, nil
-			x.add(o)
-		case Webroot:
-			if home := homes[siteName(o.Tenant, o.Site)]; home != "" && !o.Kept {
-				x.notef("webroot %s of tenant %s moves from shard %s to %s, and its files don't: they are kept on %s; copy them", o.Site, o.Tenant, ref.Target, home, ref.Target)
-			}
-			o.Kept, o.On = true, nil
-			if g := x.shards[ref.Target]; g != nil && g.role == schema.RoleWeb {
-				x.keepUser(g, o)
-				o.On = x.webrootNeeds(g, o.Tenant)
-			}
-			x.add(o)
-		}
-	}
-}
-
-// keepUser keeps the user of a kept webroot on the nodes of its shard, locked unless the tenant still lives there.
-func (x *expansion) keepUser(g *group, w Webroot) {
-	for _, n := range g.nodes {
-		ref := Ref{KindUser, n.name, w.Tenant}
-		if _, ok := x.desired[ref]; ok {
-			continue
-		}
-		owner := Owner{Tenant: w.Tenant, Kind: string(schema.KindTenant), Name: w.Tenant}
-		x.add(User{Meta: Meta{Target: n.name, Name: w.Tenant, From: owner, On: n.ready}, Login: login(w.Tenant), UID: w.UID, Locked: true})
-	}
 }

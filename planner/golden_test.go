@@ -23,7 +23,8 @@ var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 //
 //	from/…   the repository that is live; absent: nothing is live
 //	want/…   the repository to plan; its files are laid over those of from, a file that holds only "gone" is taken away
-//	live     what happened meanwhile, a line each: "down NODE", "gone REF", "dirty REF", "protected OWNER"
+//	live     what happened meanwhile, a line each: "down NODE", "gone REF", "dirty REF",
+//	         "protected OWNER", "allow WHAT", "due REF"
 //	plan     the expected text, or the error
 //	order    the expected changes in the order of execution; only compared if it is there
 func TestGolden(t *testing.T) {
@@ -80,8 +81,9 @@ func goldenCase(t *testing.T, ar *txtar.Archive) map[string]string {
 			delete(base, name)
 		}
 	}
-	happen(t, &live, events)
-	return planned(t, load(t, base), live)
+	policy := agent
+	happen(t, &live, &policy, events)
+	return planned(t, load(t, base), live, policy)
 }
 
 var images = map[string]string{
@@ -98,7 +100,7 @@ func load(t *testing.T, tree schema.MapTree) schema.Manifest {
 }
 
 // happen changes the live state as a case tells.
-func happen(t *testing.T, live *planner.Live, events string) {
+func happen(t *testing.T, live *planner.Live, policy *planner.Policy, events string) {
 	live.Down, live.Dirty = map[string]string{}, map[planner.Ref]planner.Reason{}
 	for line := range strings.Lines(events) {
 		what, arg, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -106,11 +108,17 @@ func happen(t *testing.T, live *planner.Live, events string) {
 		case "down":
 			live.Down[arg] = "no answer"
 		case "protected":
-			live.Protected = append(live.Protected, arg)
-		case "gone", "dirty":
+			live.Memory.Protected = append(live.Memory.Protected, arg)
+		case "allow":
+			policy.AllowDestroy = append(policy.AllowDestroy, arg)
+		case "gone", "dirty", "due":
 			ref, err := planner.ParseRef(arg)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if what == "due" {
+				live.Due = append(live.Due, ref)
+				continue
 			}
 			live.Dirty[ref] = planner.Reason{Text: "seen to differ", Gone: what == "gone"}
 		default:
@@ -119,8 +127,8 @@ func happen(t *testing.T, live *planner.Live, events string) {
 	}
 }
 
-func planned(t *testing.T, m schema.Manifest, live planner.Live) map[string]string {
-	p, err := planner.New(m, live, agent)
+func planned(t *testing.T, m schema.Manifest, live planner.Live, policy planner.Policy) map[string]string {
+	p, err := planner.New(m, live, policy)
 	if err != nil {
 		return map[string]string{"plan": "error: " + err.Error() + "\n"}
 	}

@@ -3,6 +3,7 @@ package planner
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,20 +12,38 @@ import (
 
 // Refusal is one thing that a guard doesn't let happen.
 type Refusal struct {
-	Owner string `json:"owner,omitempty"` // the resource that it is about, as Owner.ID names it; "" for the whole plan
-	Text  string `json:"text"`            // what, and the way out
-	Refs  []Ref  `json:"refs,omitempty"`  // the objects that would be lost
+	Owner string   `json:"owner,omitempty"` // the resource that it is about, as Owner.ID names it; "" for the whole plan
+	Text  string   `json:"text"`            // what, and the way out
+	Allow string   `json:"allow,omitempty"` // what Allow-Destroy has to name; "" where nothing allows it
+	Refs  []Ref    `json:"refs,omitempty"`  // the objects that would be lost
+	Lines []string `json:"lines,omitempty"` // them, folded for people
+}
+
+// Trailer is the line that allows what is refused, at the end of a commit message.
+const Trailer = "Allow-Destroy"
+
+// String is what would be lost, then why that is refused, then what allows it.
+func (r Refusal) String() string {
+	var b strings.Builder
+	for _, l := range r.Lines {
+		b.WriteString(l + "\n")
+	}
+	b.WriteString(r.Text)
+	if r.Allow != "" {
+		fmt.Fprintf(&b, "\nIf that is meant, end the commit message with this line, or plan with --allow-destroy '%s':\n%s: %s", r.Allow, Trailer, r.Allow)
+	}
+	return b.String()
 }
 
 // RefusedError is every refusal of a plan, sorted by owner.
 type RefusedError struct{ Refusals []Refusal }
 
 func (e *RefusedError) Error() string {
-	lines := make([]string, len(e.Refusals))
+	parts := make([]string, len(e.Refusals))
 	for i, r := range e.Refusals {
-		lines[i] = r.Text
+		parts[i] = r.String()
 	}
-	return "plan refused: " + strings.Join(lines, "; ")
+	return "plan refused:\n" + strings.Join(parts, "\n\n")
 }
 
 // guardInput refuses to plan from a manifest that can't be meant.
@@ -41,64 +60,125 @@ func declaresNothing(m schema.Manifest) bool {
 	return len(m.Clusters)+len(m.Hosts)+len(m.Shards)+len(m.Tenants)+len(m.Webroots)+len(m.FQDNs)+len(m.Zones)+len(m.Records) == 0
 }
 
-// guard looks at a plan and says what must not happen.
-type guard func(m schema.Manifest, live Live, p Plan) []Refusal
-
-var guards = []guard{guardProtected}
-
-func guardPlan(m schema.Manifest, live Live, p Plan) error {
-	var all []Refusal
-	for _, g := range guards {
-		all = append(all, g(m, live, p)...)
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	slices.SortFunc(all, func(a, b Refusal) int {
-		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Text, b.Text))
-	})
-	return &RefusedError{Refusals: all}
+// judge holds a plan against the policy.
+type judge struct {
+	*draft
+	rails    schema.Guardrails
+	allowed  []allowance
+	lost     []*loss
+	refusals []Refusal
 }
 
-// guardProtected refuses deletes and replacements of what a protected resource has made.
-func guardProtected(m schema.Manifest, live Live, p Plan) []Refusal {
-	protected := protectedOwners(m, live)
-	lost := map[string][]Ref{}
-	for _, c := range p.Changes {
-		if c.Old == nil || c.Action != Delete && c.Action != Replace {
-			continue
-		}
-		if id := c.Old.Owner().ID(); protected[id] {
-			lost[id] = append(lost[id], c.Ref())
+// guardPlan refuses what must not happen unasked. It returns those allowances that are needed still, because what they
+// allow can't be done now.
+func guardPlan(d *draft, p Plan) ([]string, error) {
+	j := &judge{draft: d, rails: d.live.Memory.guardrails(), allowed: d.allowances()}
+	if !takesAway(p) && len(d.suppressed) == 0 && len(leftHosts(d.m, d.live)) == 0 {
+		return nil, nil
+	}
+	j.lost = d.lostObjects()
+	for _, l := range j.lost {
+		l.asked = l.asked || slices.ContainsFunc(j.allowed, func(a allowance) bool { return a.covers(l) })
+	}
+	j.askOwners()
+	j.askBudgets()
+	j.askProtected(p) // last, for it asks by name, whatever else was asked or allowed
+	if len(j.refusals) == 0 {
+		return j.stillNeeded(p), nil
+	}
+	slices.SortStableFunc(j.refusals, func(a, b Refusal) int { return cmp.Compare(a.Owner, b.Owner) })
+	return nil, &RefusedError{Refusals: j.refusals}
+}
+
+// takesAway reports whether a plan deletes, replaces or retires anything.
+func takesAway(p Plan) bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool {
+		return c.Action == Delete || c.Action == Replace || c.Old != nil && c.New != nil && active(c.Old) && !active(c.New)
+	})
+}
+
+// stillNeeded returns what allows losses that can't happen now, and the leaving of hosts that hold kept data.
+func (j *judge) stillNeeded(p Plan) []string {
+	var out []string
+	for _, a := range j.allowed {
+		left := slices.ContainsFunc(leftHosts(j.m, Live{Targets: p.Targets}), func(host string) bool {
+			return a.names(Owner{Kind: string(schema.KindHost), Name: host})
+		})
+		if left || slices.ContainsFunc(j.lost, func(l *loss) bool { return l.left && a.covers(l) }) {
+			out = append(out, a.text)
 		}
 	}
-	var out []Refusal
-	for id, refs := range lost {
-		out = append(out, Refusal{Owner: id, Refs: refs, Text: fmt.Sprintf(
-			"%s is protected, and the plan would delete or replace %s; set protected: false in a commit of its own first", id, some(refs))})
-	}
+	slices.Sort(out)
 	return out
 }
 
-// protectedOwners returns who is protected: as the manifest says, and for what it doesn't declare any more, as the last
-// applied commit said.
-func protectedOwners(m schema.Manifest, live Live) map[string]bool {
-	protected := map[string]bool{}
-	for _, id := range live.Protected {
-		protected[id] = true
+// refuse adds a refusal; what it is about isn't asked for again.
+func (j *judge) refuse(o Owner, allow string, lost []*loss, format string, args ...any) {
+	r := Refusal{Text: fmt.Sprintf(format, args...), Allow: allow}
+	if o.Name != "" {
+		r.Owner = o.ID()
 	}
-	eachMeta(m, func(meta schema.Meta) {
-		switch id := ownerOf(meta).ID(); {
-		case meta.Protected:
-			protected[id] = true
-		case len(live.Protected) > 0:
-			delete(protected, id)
-		}
-	})
-	return protected
+	changes := make([]Change, 0, len(lost))
+	for i := len(lost) - 1; i >= 0; i-- { // as they go: down the ladder
+		lost[i].asked = true
+		r.Refs = append(r.Refs, lost[i].ref)
+		changes = append(changes, j.goes(lost[i]))
+	}
+	slices.SortStableFunc(changes, func(a, b Change) int { return b.Ref().Compare(a.Ref()) })
+	for _, e := range entries(changes) {
+		r.Lines = append(r.Lines, strings.TrimRight(fmt.Sprintf("  %s %-9s %s %s", signs[e.action], e.kind, printable(e.what), e.why), " "))
+	}
+	j.refusals = append(j.refusals, r)
 }
 
-// Protected returns the owners that a manifest protects, sorted: what Live.Protected is once it was applied.
+// goes is what becomes of a loss.
+func (j *judge) goes(l *loss) Change {
+	if now, ok := j.desired[l.ref].(Webroot); ok && now.Kept {
+		return Change{Action: Delete, Old: l.old, Why: "(its files are kept for " + days(j.live.Memory.KeepOf(KindWebroot)) + ")"}
+	}
+	if now, ok := j.desired[l.ref]; ok && active(now) {
+		return Change{Action: Replace, Old: l.old, New: now}
+	}
+	if l.data {
+		return Change{Action: Delete, Old: l.old, Why: "(with its files, at once)"}
+	}
+	return Change{Action: Delete, Old: l.old}
+}
+
+// askProtected refuses to take away or replace what a protected resource has made, unless it is allowed by its name.
+func (j *judge) askProtected(p Plan) {
+	protected := map[string]bool{}
+	for _, id := range slices.Concat(j.live.Memory.Protected, Protected(j.m)) {
+		protected[id] = true
+	}
+	if len(protected) == 0 {
+		return
+	}
+	lost := map[Owner][]*loss{}
+	add := func(l *loss) {
+		o := l.owner
+		o.File, o.Line = "", 0
+		byName := func(a allowance) bool { return a.names(o) && a.owner.Name != "*" }
+		if protected[o.ID()] && !slices.ContainsFunc(j.allowed, byName) {
+			lost[o] = append(lost[o], l)
+		}
+	}
+	for _, l := range j.lost {
+		if l.ref.Kind != KindRuntime && l.ref.Kind != KindServer {
+			add(l)
+		}
+	}
+	for _, c := range p.Changes {
+		if _, dirty := j.live.Dirty[c.Ref()]; c.Action == Replace && !dirty {
+			add(&loss{ref: c.Ref(), old: c.Old, owner: c.Old.Owner()})
+		}
+	}
+	for _, o := range slices.SortedFunc(maps.Keys(lost), func(a, b Owner) int { return cmp.Compare(a.ID(), b.ID()) }) {
+		j.refuse(o, allowRef(o), lost[o], "%s is protected; set protected: false in a commit of its own first", allowRef(o))
+	}
+}
+
+// Protected returns the owners that a manifest protects, sorted: what Memory.Protected is once it was applied.
 func Protected(m schema.Manifest) []string {
 	var ids []string
 	eachMeta(m, func(meta schema.Meta) {
@@ -135,17 +215,4 @@ func eachMeta(m schema.Manifest, fn func(schema.Meta)) {
 	for i := range m.Records {
 		fn(m.Records[i].Meta)
 	}
-}
-
-// some names the first references of many.
-func some(refs []Ref) string {
-	const most = 5
-	var names []string
-	for _, r := range refs[:min(most, len(refs))] {
-		names = append(names, r.String())
-	}
-	if len(refs) > most {
-		names = append(names, fmt.Sprintf("and %d more", len(refs)-most))
-	}
-	return strings.Join(names, ", ")
 }

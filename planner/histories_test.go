@@ -237,10 +237,18 @@ func TestHistories(t *testing.T) {
 	})
 }
 
-// mishap kills a node or cuts one off, or brings all back.
+// mayDestroy lets histories take away what they like.
+var mayDestroy = planner.Policy{AgentBinary: agent.AgentBinary, AllowDestroy: []string{
+	"Tenant/*", "Shard/*", "Zone/*", "*/Zone/*", "route/*", "rrset/*", "webroot/*", "container/*",
+}}
+
+// mishap kills a node or cuts one off, or brings all back, or lets the time of all that is kept be over.
 func mishap(t *rapid.T, w *world, log *bytes.Buffer) {
 	node := rapid.SampledFrom([]string{"web-1-0", "web-1-1", "web-2-0", "eu-1-lb-0", "eu-1-dns-0", "eu-1-db-0"}).Draw(t, "node")
-	switch rapid.IntRange(0, 6).Draw(t, "mishap") {
+	switch rapid.IntRange(0, 7).Draw(t, "mishap") {
+	case 3:
+		fmt.Fprintf(log, "what is kept is due\n")
+		w.due()
 	case 0:
 		fmt.Fprintf(log, "killed %s\n", node)
 		w.kill(node)
@@ -269,12 +277,12 @@ func attempt(t *rapid.T, w *world, wish *wish, commit, faults int, log *bytes.Bu
 }
 
 func plan(t *rapid.T, w *world, m schema.Manifest) planner.Plan {
-	p, err := planner.New(m, w.live, agent)
+	p, err := planner.New(m, w.live, mayDestroy)
 	if err != nil {
 		w.violated("%v", err)
 		return p
 	}
-	again, err := planner.New(m, w.live, agent)
+	again, err := planner.New(m, w.live, mayDestroy)
 	if err != nil {
 		t.Fatal(err)
 	}

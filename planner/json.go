@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+
+	"hostctl/schema"
 )
 
 // JSONFormat is the version of what Plan.JSON writes.
@@ -18,6 +20,8 @@ type jsonPlan struct {
 	Changes     []jsonChange `json:"changes"`
 	Allocations []Allocation `json:"allocations"`
 	Notes       []string     `json:"notes"`
+
+	Frozen []schema.Frozen `json:"frozen,omitempty"`
 }
 
 type jsonChange struct {
@@ -53,12 +57,14 @@ type jsonChange struct {
 //	  why        what caused it
 //	allocations  decisions that are made with this plan: scope, key, value
 //	notes        what was decided that may surprise
+//	frozen       tenants whose files can't be read as they are: tenant, commit whose files count, errors; absent for none
 //
 // It is for reading: what can be applied again is what EncodePlan writes.
 func (p Plan) JSON() ([]byte, error) {
 	out := jsonPlan{
 		Format: JSONFormat, Hash: p.Hash(), Commit: p.Commit, Base: p.Base, Summary: p.Summary(),
 		Changes: make([]jsonChange, len(p.Changes)), Allocations: p.Allocations, Notes: p.Notes,
+		Frozen: p.Frozen,
 	}
 	for i, c := range p.Changes {
 		out.Changes[i] = jsonChange{

@@ -28,10 +28,12 @@ func New(m schema.Manifest, live Live, p Policy) (Plan, error) {
 		Allocations: x.alloc.made(),
 		Released:    x.released(),
 		Targets:     x.allTargets(),
-		Notes:       x.allNotes(),
+		Frozen:      m.Frozen,
 	}
-	if err := guardPlan(m, live, plan); err != nil {
+	allowed, err := guardPlan(d, plan)
+	if err != nil {
 		return Plan{}, err
 	}
+	plan.Remember, plan.Notes = x.remember(allowed), x.allNotes()
 	return plan, nil
 }

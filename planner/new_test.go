@@ -15,7 +15,7 @@ import (
 
 func mustPlan(t *testing.T, m schema.Manifest, live planner.Live) planner.Plan {
 	t.Helper()
-	p, err := planner.New(m, live, agent)
+	p, err := planner.New(m, live, mayDestroy)
 	if err != nil {
 		t.Fatal(err)
 	}

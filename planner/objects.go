@@ -94,7 +94,7 @@ type User struct {
 func (o User) Ref() Ref { return o.ref(KindUser) }
 
 // Webroot is a site's folder on the shard's shared volume: TenantsRoot/<tenant>/<site>. Name: "<tenant>.<webroot>".
-// Data-bearing: it is never deleted, only kept.
+// Data-bearing: it is deleted only when it was kept for long enough, or is marked with Purge.
 type Webroot struct {
 	Meta
 	Tenant       string               `json:"tenant"`
@@ -103,6 +103,7 @@ type Webroot struct {
 	DocumentRoot string               `json:"documentRoot,omitempty"` // relpath
 	Files        []schema.ContentFile `json:"files,omitempty"`        // put in place; empty: a placeholder into an empty folder only
 	Kept         bool                 `json:"kept,omitempty"`         // nobody declares it any more; its data stays, nothing serves it
+	Purge        bool                 `json:"purge,omitempty"`        // deletionPolicy: Delete; where nobody declares it any more it is deleted with its data
 }
 
 // Ref implements Object.

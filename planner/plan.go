@@ -13,7 +13,8 @@ type Live struct {
 	Images      map[string]string // image tag -> image id, resolved before planning
 	Allocations []Allocation      // all there ever were; sorted by scope, key
 	Targets     []Target          // of the last plan that was applied: where objects that are to go can be found
-	Protected   []string          // owners that the last applied commit protected (see the function Protected); sorted
+	Memory      Memory            // what is remembered of the last plan that was applied
+	Due         []Ref             // kept for their data, for long enough; sorted
 }
 
 // Reason says why an object is dirty.
@@ -91,6 +92,8 @@ type Plan struct {
 	Released    []Allocation // given back when the run has ended well: only where scope, key and value are still these
 	Targets     []Target     // everywhere that changes go, and every node; sorted by name
 	Notes       []string     // for people: what was decided that may surprise
+	Frozen      []schema.Frozen
+	Remember    Memory // for the plans that follow, when this one was carried out
 }
 
 // PlanFormat is the version of a saved plan.
@@ -102,4 +105,6 @@ func (p Plan) Empty() bool { return len(p.Changes) == 0 }
 // Policy is what the program that plans adds to the manifest.
 type Policy struct {
 	AgentBinary string // SHA-256 of the node-agent program, hex; "" plans no agents: such a plan is for reading only
+
+	AllowDestroy []string // what the guards let go, as the refusals name it: of commits since the last applied one, or asked for
 }

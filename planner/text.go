@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"hostctl/schema"
 )
 
 var signs = map[Action]string{Create: "+", Update: "~", Replace: "±", Delete: "-"}
@@ -26,6 +28,7 @@ func (p Plan) Text(w io.Writer, color bool) error {
 	out := &printer{w: bufio.NewWriter(w), color: color}
 	if p.Empty() {
 		out.notes(p.Notes)
+		out.frozen(p.Frozen)
 		out.line("No changes.")
 		return out.w.Flush()
 	}
@@ -37,6 +40,7 @@ func (p Plan) Text(w io.Writer, color bool) error {
 		out.line("")
 	}
 	out.notes(p.Notes)
+	out.frozen(p.Frozen)
 	out.line("%s", out.paint(bold, p.Summary().String()))
 	return out.w.Flush()
 }
@@ -61,6 +65,17 @@ func (o *printer) notes(notes []string) {
 		o.line("%s %s", o.paint(bold, "note:"), printable(n))
 	}
 	if len(notes) > 0 {
+		o.line("")
+	}
+}
+
+// frozen tells whose files can't be read as they are, and why.
+func (o *printer) frozen(all []schema.Frozen) {
+	for _, f := range all {
+		o.line("%s", o.paint(bold, "nothing of tenant "+printable(f.Tenant)+" is changed until this is mended:"))
+		for _, e := range f.Errors {
+			o.line("  %s", printable(e))
+		}
 		o.line("")
 	}
 }

@@ -95,6 +95,7 @@ func (w *world) run(p planner.Plan, next func(planner.Change) fault) bool {
 		return false
 	}
 	w.release(p)
+	w.live.Memory = p.Remember
 	w.endWell()
 	return true
 }
@@ -111,6 +112,17 @@ func (w *world) retire() {
 			delete(w.service, ref.Name)
 		}
 	}
+}
+
+// due lets the time of all that is kept be over.
+func (w *world) due() {
+	w.live.Due = nil
+	for ref, o := range w.live.State {
+		if planner.Purgeable(o) {
+			w.live.Due = append(w.live.Due, ref)
+		}
+	}
+	slices.SortFunc(w.live.Due, planner.Ref.Compare)
 }
 
 func ready(c planner.Change, done map[int]bool) bool {

@@ -1,0 +1,112 @@
+package planner
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"hostctl/schema"
+)
+
+// IsKept reports whether an object is only kept for its data: nobody declares it any more.
+func IsKept(o Object) bool {
+	switch o := o.(type) {
+	case Webroot:
+		return o.Kept
+	case Volume:
+		return o.Kept
+	}
+	return false
+}
+
+// Purgeable reports whether an object that is kept is deleted when its time is over. Volumes never are: what is on them
+// isn't the planner's to know.
+func Purgeable(o Object) bool {
+	w, ok := o.(Webroot)
+	return ok && w.Kept
+}
+
+// days writes a duration in days where that is exact.
+func days(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d == day:
+		return "1 day"
+	case d >= day && d%day == 0:
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return d.String()
+}
+
+// sortedKeys are the keys of a map in order.
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// keepData keeps what nobody declares any more and can't be made again: webroots with their locked users, and volumes.
+// A webroot goes with its files when its time is over, or at once where its deletionPolicy was Delete.
+func (x *expansion) keepData() {
+	homes := map[string]string{}
+	for i := range x.sites {
+		homes[x.sites[i].name] = x.sites[i].shard.name
+	}
+	for _, ref := range x.index.data {
+		if _, ok := x.desired[ref]; ok {
+			continue
+		}
+		switch o := x.live.was(ref).(type) {
+		case Volume:
+			o.Kept, o.On = true, nil
+			x.add(o)
+		case Webroot:
+			home := homes[siteName(o.Tenant, o.Site)]
+			if x.purges(ref, o, home != "") {
+				continue
+			}
+			if home != "" && !o.Kept {
+				x.notef("webroot %s of tenant %s moves from shard %s to %s, and its files don't: they are kept on %s; copy them", o.Site, o.Tenant, ref.Target, home, ref.Target)
+			}
+			o.Kept, o.On = true, nil
+			if g := x.shards[ref.Target]; g != nil && g.role == schema.RoleWeb {
+				x.keepUser(g, o)
+				o.On = x.webrootNeeds(g, o.Tenant)
+			}
+			x.add(o)
+		}
+	}
+}
+
+// purges reports whether a webroot that isn't declared on its shard is deleted with its files, and says so in the plan. One
+// that has moved to another shard is kept whatever its policy.
+func (x *expansion) purges(ref Ref, w Webroot, moved bool) bool {
+	_, due := slices.BinarySearchFunc(x.live.Due, ref, Ref.Compare)
+	switch {
+	case x.shards[ref.Target] == nil: // nobody can reach them
+		return false
+	case w.Kept && due:
+		x.notef("the files of webroot %s of tenant %s are deleted for good: nobody has declared it for %s", w.Site, w.Tenant, days(x.live.Memory.KeepOf(KindWebroot)))
+	case w.Purge && !w.Kept && !moved:
+		x.notef("the files of webroot %s of tenant %s are deleted for good, and at once: its deletionPolicy is Delete", w.Site, w.Tenant)
+	default:
+		return false
+	}
+	return true
+}
+
+// keepUser keeps the user of a kept webroot on the nodes of its shard, locked unless the tenant still lives there.
+func (x *expansion) keepUser(g *group, w Webroot) {
+	for _, n := range g.nodes {
+		ref := Ref{KindUser, n.name, w.Tenant}
+		if _, ok := x.desired[ref]; ok {
+			continue
+		}
+		owner := Owner{Tenant: w.Tenant, Kind: string(schema.KindTenant), Name: w.Tenant}
+		x.add(User{Meta: Meta{Target: n.name, Name: w.Tenant, From: owner, On: n.ready}, Login: login(w.Tenant), UID: w.UID, Locked: true})
+	}
+}
