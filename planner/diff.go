@@ -314,7 +314,7 @@ func (d *draft) changes() []Change {
 		}
 		out = append(out, Change{
 			ID: s.id, Stage: stage, Action: s.action, Old: s.old, New: s.new,
-			Expect: d.expect(s), After: d.afterIDs(s), Why: s.why,
+			Expect: d.expect(s), Force: d.forced(s), After: d.afterIDs(s), Why: s.why,
 		})
 	}
 	return out
@@ -329,6 +329,15 @@ func (d *draft) expect(s *step) Hash {
 		return ""
 	}
 	return HashOf(s.old)
+}
+
+// forced reports whether a step starts from something that nobody knows: the first one of an object that is dirty.
+func (d *draft) forced(s *step) bool {
+	if s.prev >= 0 && !d.steps[s.prev].off || s.old == nil {
+		return false
+	}
+	_, dirty := d.live.Dirty[s.ref]
+	return dirty
 }
 
 func (s *step) String() string { return fmt.Sprintf("%s %s at %d", s.action, s.ref, s.at) }

@@ -33,6 +33,7 @@ type jsonChange struct {
 	Old         json.RawMessage `json:"old,omitempty"`
 	New         json.RawMessage `json:"new,omitempty"`
 	Differences []string        `json:"differences,omitempty"`
+	Force       bool            `json:"force,omitempty"`
 	After       []int           `json:"after,omitempty"`
 	Why         string          `json:"why,omitempty"`
 }
@@ -53,6 +54,7 @@ type jsonChange struct {
 //	  owner      tenant, kind, name, file and line of the resource it comes from
 //	  old, new   content of the object before and after; absent where it isn't there
 //	  differences  lines for people, a field each
+//	  force      what is there is known to differ, or not known, and is overwritten whatever it is
 //	  after      ids of changes that must have succeeded before
 //	  why        what caused it
 //	allocations  decisions that are made with this plan: scope, key, value
@@ -69,7 +71,7 @@ func (p Plan) JSON() ([]byte, error) {
 	for i, c := range p.Changes {
 		out.Changes[i] = jsonChange{
 			ID: c.ID, Stage: c.Stage, Action: c.Action, Ref: c.Ref(), Owner: c.Owner(),
-			Differences: Differences(c), After: c.After, Why: c.Why,
+			Differences: Differences(c), Force: c.Force, After: c.After, Why: c.Why,
 		}
 		if c.Old != nil {
 			out.Changes[i].Old = content(c.Old)

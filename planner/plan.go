@@ -61,6 +61,7 @@ type Change struct {
 	Old    Object // nil when it is created
 	New    Object // nil when it is deleted
 	Expect Hash   // content it starts from; of a second change of one object, the first one's New
+	Force  bool   // what is really there is known to differ, or not known: it is overwritten, whatever it is
 	After  []int  // changes of this plan that must have succeeded; sorted, all smaller than ID
 	Why    string // what caused it, in a few words
 }
