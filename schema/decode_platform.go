@@ -39,6 +39,7 @@ func decodePlatform(d *decoder, spec *yaml.Node) any {
 	p := &Platform{
 		Guardrails:  d.guardrails(child(spec, "guardrails")),
 		Keep:        d.keep(child(spec, "keep")),
+		Drift:       d.driftPolicy(child(spec, "driftPolicy")),
 		Domain:      parsed(d, child(spec, "domain"), ParseHostname),
 		Nameservers: list(d, child(spec, "nameservers"), ParseHostname),
 		Hostmaster:  d.value(child(spec, "hostmaster"), CheckMailAddress),

@@ -77,6 +77,7 @@ type Platform struct {
 	Meta
 	Guardrails  Guardrails
 	Keep        map[Kind]time.Duration // how long data outlives its resource; DefaultKeep for kinds that aren't in it
+	Drift       DriftPolicy            // what becomes of what differs from what was applied
 	Domain      string                 // the platform's own domain, an fqdn; no tenant may use it or a name below it
 	Nameservers []string               // at least two fqdns
 	Hostmaster  string                 // mail address; SOA RNAME

@@ -18,7 +18,7 @@ var plannedMeta = map[string]bool{
 
 // plannedFields are keys of a kind that later versions serve.
 var plannedFields = map[Kind]map[string]bool{
-	KindPlatform: {"spec.acme": true, "spec.driftPolicy": true},
+	KindPlatform: {"spec.acme": true},
 	KindCluster: {
 		"spec.infrastructure.haproxy.external": true, "spec.infrastructure.powerdns.external": true, "spec.infrastructure.serviceDB.external": true,
 	},
