@@ -58,6 +58,8 @@ func Test(t *testing.T, fresh func(testing.TB) (open func() record.Store)) {
 		{"Backup", testBackup},
 		{"RestoreIsStrict", testRestoreIsStrict},
 		{"Adopt", testAdopt},
+		{"Memory", testMemory},
+		{"Kept", testKept},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			open := fresh(t)

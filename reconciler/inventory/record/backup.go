@@ -37,6 +37,8 @@ var Tables = []Table{
 	{Name: "targets", Columns: []string{"name", "body"}},
 	{Name: "images", Columns: []string{"tag", "id"}},
 	{Name: "down_nodes", Columns: []string{"node", "reason"}},
+	{Name: "remembered", Columns: []string{"one", "body"}},
+	{Name: "kept", Columns: []string{"ref", "since"}},
 	{Name: "runs", ByRun: "id", Columns: []string{
 		"id", "commit_id", "plan", "holder", "state", "message", "changes", "done", "failed", "started", "deadline", "finished",
 	}},

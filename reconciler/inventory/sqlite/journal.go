@@ -181,6 +181,9 @@ func (j *journal) finishGood(ctx context.Context, tx *sql.Tx, cs []planner.Chang
 	if err := remove(ctx, tx, refList(removed), version); err != nil {
 		return fmt.Errorf("remove objects: %w", err)
 	}
+	if err := noteKept(ctx, tx, cs, t); err != nil {
+		return err
+	}
 	for _, c := range cs {
 		if !record.EmptiesContainer(c) {
 			continue

@@ -26,6 +26,9 @@ func (s *Store) Live(ctx context.Context) (planner.Live, error) {
 		if err := s.known.Read(ctx, rows{tx}, &l); err != nil {
 			return fmt.Errorf("objects: %w", err)
 		}
+		if err := readPolicy(ctx, tx, &l); err != nil {
+			return fmt.Errorf("policy: %w", err)
+		}
 		if err := readPairs(ctx, tx, sqlDown, l.Down); err != nil {
 			return fmt.Errorf("nodes that are down: %w", err)
 		}

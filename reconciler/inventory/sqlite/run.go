@@ -147,6 +147,9 @@ func (j *journal) begin(ctx context.Context, tx *sql.Tx, holder string) error {
 	if err := j.reserve(ctx, tx); err != nil {
 		return err
 	}
+	if err := rememberBegun(ctx, tx, j.plan); err != nil {
+		return err
+	}
 	_, err = bump(ctx, tx)
 	return err
 }
@@ -248,6 +251,9 @@ func (j *journal) End(ctx context.Context, outcome reconciler.RunState, message 
 func (j *journal) settle(ctx context.Context, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(ctx, sqlSetApplied, j.plan.Commit); err != nil {
 		return fmt.Errorf("write applied commit: %w", err)
+	}
+	if err := remember(ctx, tx, j.plan.Remember); err != nil {
+		return err
 	}
 	if _, err := tx.ExecContext(ctx, sqlClearTargets); err != nil {
 		return fmt.Errorf("clear targets: %w", err)

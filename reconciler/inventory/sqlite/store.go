@@ -93,7 +93,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	if err := migrate(ctx, s.w); err != nil {
+	if err := record.Migrate(ctx, goose.DialectSQLite3, s.w, migrations.SQLite()); err != nil {
 		return err
 	}
 	return s.write(ctx, func(tx *sql.Tx) error {
@@ -115,28 +115,6 @@ func (s *Store) prepare(ctx context.Context) error {
 const sqlCreateMeta = `
 	INSERT INTO meta (one, instance, version, applied) VALUES (1, ?, 0, '')
 	ON CONFLICT (one) DO NOTHING`
-
-// migrate runs the numbered SQL that the file has not seen yet.
-func migrate(ctx context.Context, db *sql.DB) error {
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, migrations.SQLite(), goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	have, want, err := p.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read table version: %w", err)
-	}
-	if have > want {
-		return fmt.Errorf("its tables have version %d and this program knows %d: a newer hostctl made them; use that one", have, want)
-	}
-	if have == want {
-		return nil
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate tables: %w", err)
-	}
-	return nil
-}
 
 // Close closes the inventory. A run that is under way here loses its lock.
 func (s *Store) Close() error { return errors.Join(s.r.Close(), s.w.Close()) }
