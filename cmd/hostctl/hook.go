@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,12 +19,12 @@ import (
 const pushWait = 10 * time.Minute
 
 // isHook reports whether a program's name is that of a hook: 'hostctl init' links hooks to hostctl.
-func isHook(name string) bool { return name == "post-receive" }
+func isHook(name string) bool { return name == "pre-receive" || name == "post-receive" }
 
 // hookVerb is what git runs on the server side of a push (githooks(5)).
 func hookVerb(o *options) *cobra.Command {
 	cmd := &cobra.Command{Use: "hook", Hidden: true, Short: "What git runs on the server side of a push"}
-	cmd.AddCommand(&cobra.Command{
+	cmd.AddCommand(preReceiveVerb(o), &cobra.Command{
 		Use:   "post-receive",
 		Short: "Follow the run of what was pushed, in the push's output",
 		Args:  noOperands,
@@ -47,18 +45,15 @@ func hookVerb(o *options) *cobra.Command {
 	return cmd
 }
 
-// pushed returns the commit that a push has put on the branch: lines of "old new ref" on r. "" means the branch wasn't
-// pushed, or was deleted.
+// pushed returns the commit that a push has put on the branch. "" means the branch wasn't pushed.
 func pushed(r io.Reader, branch string) (string, error) {
-	commit := ""
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		f := strings.Fields(lines.Text())
-		if len(f) == 3 && f[2] == "refs/heads/"+branch && strings.Trim(f[1], "0") != "" {
-			commit = f[1]
+	moves, err := readMoves(r)
+	for _, m := range moves {
+		if m.ref == "refs/heads/"+branch && !zeros(m.to) {
+			return m.to, err
 		}
 	}
-	return commit, lines.Err()
+	return "", err
 }
 
 // followPush prints the plan and the run of a commit. The push itself has succeeded already: what goes wrong is told,
@@ -69,12 +64,11 @@ func (o *options) followPush(ctx context.Context, state, commit string) error {
 		_, err := fmt.Fprintf(o.out, "hostd isn't running: commit %.12s will be applied when it is.\n", commit)
 		return err
 	}
-	show := newProgress(o.out, 0)
+	show := newProgress(o.out, false)
 	err = hostd.Follow(ctx, commit, func(e reconciler.Event) {
-		if e.Kind == reconciler.EventPlanned {
-			show.print("%s\n", e.Text)
+		if e.Kind != reconciler.EventPlanned { // pre-receive has shown the plan
+			show.event(e)
 		}
-		show.event(e)
 	})
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -84,10 +78,10 @@ func (o *options) followPush(ctx context.Context, state, commit string) error {
 		return fmt.Errorf("%w; it goes on when hostd runs again", err)
 	case show.last.Kind == reconciler.EventRefused:
 		show.print("%s\n\nRefused: nothing was changed. Mend it and push again.\n", show.last.Text)
-	case show.last.Kind == reconciler.EventFailed:
-		show.print("%s\n", show.last.Text)
-	default:
+	case show.last.Kind == reconciler.EventApplied:
 		show.applied()
+	default:
+		show.print("%s\n", show.last.Text)
 	}
 	return nil
 }

@@ -23,10 +23,10 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what the scripts expect")
 
-// TestMain lets the scripts run hostctl in a process of its own, and git its hook.
+// TestMain lets the scripts run hostctl in a process of its own, and git its hooks.
 func TestMain(m *testing.M) {
 	hostctl := func() { os.Exit(mainArgs(os.Args)) }
-	testscript.Main(m, map[string]func(){"hostctl": hostctl, "post-receive": hostctl})
+	testscript.Main(m, map[string]func(){"hostctl": hostctl, "pre-receive": hostctl, "post-receive": hostctl})
 }
 
 // TestScripts runs tests/script: the command line as a person uses it, readable without Go. Besides testscript's own

@@ -16,7 +16,7 @@ type Settings struct {
 }
 
 // hooks are those that hostctl answers to when it is called by their name.
-var hooks = []string{"post-receive"}
+var hooks = []string{"pre-receive", "post-receive"}
 
 // InstallHooks makes the hooks of a bare repository links to a program, and tells them their settings. A hook that is
 // something else already is left alone, and is an error. Installing again is fine.

@@ -216,6 +216,31 @@ func (s *site) pushOnly(message string) string {
 	return printed
 }
 
+// pushRefused commits and pushes what must be refused, checks that the branch hasn't moved, and returns what the push
+// printed.
+func (s *site) pushRefused(message string) string {
+	s.t.Helper()
+	before := s.branch()
+	s.out.take()
+	err := s.Push(s.t.Context(), message)
+	printed := s.out.take()
+	if err == nil {
+		s.t.Errorf("the push of %q was not refused:\n%s", message, printed)
+	}
+	if after := s.branch(); after != before {
+		s.t.Errorf("the branch moved from %s to %s with %q", before, after, message)
+	}
+	return printed
+}
+
+// branch returns the commit that the watched branch is at.
+func (s *site) branch() string {
+	s.t.Helper()
+	out, err := exec.CommandContext(s.t.Context(), "git", "-C", s.Repo(), "rev-parse", "main").Output()
+	s.must(err)
+	return strings.TrimSpace(string(out))
+}
+
 // wantNoChanges checks that a second plan is empty.
 func (s *site) wantNoChanges() {
 	s.t.Helper()

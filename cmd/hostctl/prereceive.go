@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"hostctl/planner"
+	"hostctl/reconciler"
+	"hostctl/reconciler/git"
+)
+
+// preReceiveVerb is the hook that may still say no: it reads what is pushed while git holds it apart, prints the plan, and
+// refuses what can't be planned. It takes no lock and writes nothing.
+func preReceiveVerb(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "pre-receive",
+		Short: "Check and plan what is pushed, before git takes it",
+		Args:  noOperands,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			settings, err := git.HookSettings(".")
+			if err != nil {
+				return err
+			}
+			o.dir, o.state, o.branch = ".", settings.State, settings.Branch
+			moves, err := readMoves(cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			for _, m := range moves {
+				if err := o.preReceive(cmd.Context(), m); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// move is a branch or tag that a push wants to move. An id of zeros says that it wasn't there, or is to go.
+type move struct{ from, to, ref string }
+
+// readMoves reads what git tells its hooks: lines of "old new ref" (githooks(5)).
+func readMoves(r io.Reader) ([]move, error) {
+	var moves []move
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		if f := strings.Fields(lines.Text()); len(f) == 3 {
+			moves = append(moves, move{f[0], f[1], f[2]})
+		}
+	}
+	return moves, lines.Err()
+}
+
+func zeros(id string) bool { return strings.Trim(id, "0") == "" }
+
+// preReceive judges one move. On the branch that is made true what is wrong refuses the push; elsewhere it is told, for
+// the push changes nothing but the repository.
+func (o *options) preReceive(ctx context.Context, m move) error {
+	branch, isBranch := strings.CutPrefix(m.ref, "refs/heads/")
+	live := branch == o.branch
+	switch {
+	case !isBranch, zeros(m.to) && !live:
+		return nil
+	case zeros(m.to):
+		return fmt.Errorf("%s is what the platform is made from; it can't be deleted", o.branch)
+	}
+	source, err := git.OpenQuarantine(".", o.branch, os.Getenv("GIT_OBJECT_DIRECTORY"))
+	if err != nil {
+		return err
+	}
+	if live {
+		if err := fastForward(ctx, source, m); err != nil {
+			return err
+		}
+	}
+	p, err := o.planIncoming(ctx, source, m.to)
+	if err == nil {
+		if !live {
+			fmt.Fprintf(o.out, "Preview of %s; only %s is applied.\n", branch, o.branch)
+		}
+		return o.printPlan(p, false)
+	}
+	err = o.explain(err)
+	if live {
+		return fmt.Errorf("%w\nRefused: nothing was changed, and %s has not moved. Mend it, 'git commit --amend', push again", err, o.branch)
+	}
+	fmt.Fprintf(o.out, "Preview of %s: %s. Pushed to %s it would be refused.\n", branch, err, o.branch)
+	return nil
+}
+
+// fastForward refuses a push that takes away commits which may have been applied.
+func fastForward(ctx context.Context, source *git.Source, m move) error {
+	if zeros(m.from) {
+		return nil
+	}
+	relation, err := source.Relation(ctx, m.from, m.to)
+	if err != nil {
+		return err
+	}
+	if relation != reconciler.Ahead && relation != reconciler.Same {
+		return fmt.Errorf("this push rewrites the history of %s, which the platform is made from; 'git pull --rebase' and push again, or 'git revert' what is to be undone",
+			strings.TrimPrefix(m.ref, "refs/heads/"))
+	}
+	return nil
+}
+
+// planIncoming plans a commit that the repository hasn't taken yet.
+func (o *options) planIncoming(ctx context.Context, source *git.Source, commit string) (planner.Plan, error) {
+	platform, err := o.platform(ctx, ".")
+	if err != nil {
+		return planner.Plan{}, err
+	}
+	platform.Source = source
+	p, err := platform.Plan(ctx, commit)
+	return p, errors.Join(err, platform.Close())
+}
