@@ -3,51 +3,17 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 )
-
-// lockState makes the state folder where it isn't there, and takes the lock of the one hostd that may work on it. The
-// kernel releases the lock of a process that is gone, however it went (flock(2)).
-func lockState(state string) (release func(), err error) {
-	if err := os.MkdirAll(state, 0o700); err != nil {
-		return nil, fmt.Errorf("make the state folder: %w", err)
-	}
-	f, err := os.OpenFile(filepath.Join(state, "hostd.lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock the state folder: %w", err)
-	}
-	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
-	case errors.Is(err, syscall.EWOULDBLOCK):
-		pid, _ := io.ReadAll(io.LimitReader(f, 20)) // only to tell it
-		_ = f.Close()
-		return nil, fmt.Errorf("another hostd works on %s: process %s; stop it first, or name another folder with --state", state, strings.TrimSpace(string(pid)))
-	case err != nil:
-		_ = f.Close()
-		return nil, fmt.Errorf("lock the state folder: %w", err)
-	}
-	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("lock the state folder: %w", err)
-	}
-	return func() { _ = f.Close() }, nil
-}
-
-func writePID(f *os.File) error {
-	_, err := fmt.Fprintln(f, os.Getpid())
-	return err
-}
 
 // maxSocketPath is the longest path of a unix socket on Linux (unix(7), sun_path without its final zero).
 const maxSocketPath = 107
 
-// listenLocal listens on a unix socket that only its owner may open. The socket of a hostd that is gone is replaced:
-// the caller holds the lock.
+// listenLocal listens on a unix socket that only its owner may open. The caller leads: what other hostds have listened on
+// is replaced, and the socket's file stays when it is closed, for it may be a successor's by then.
 func listenLocal(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("listen for hostctl: the path of a socket has at most %d characters, and %s has %d; name a shorter --state",
@@ -70,6 +36,7 @@ func listenLocal(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for hostctl: %w", err)
 	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	return l, nil
 }
 

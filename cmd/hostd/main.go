@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -39,54 +40,96 @@ func main() {
 }
 
 // run works until it is told to stop by SIGTERM or an interrupt: it finishes the changes it has started, and starts no
-// more. A second signal ends it at once.
+// more. A second signal ends it at once. While another hostd leads, it stands by.
 func run(c config) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	release, err := lockState(c.State)
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	public, err := listenPublic(c.Listen)
 	if err != nil {
 		return err
 	}
-	defer release()
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	health := &health{}
+	g, ctx := errgroup.WithContext(ctx)
+	if public != nil {
+		log = log.With("health", public.Addr().String())
+		g.Go(func() error { return serveHTTP(ctx, public, health) })
+	}
+	g.Go(func() error {
+		err := work(ctx, c, health, log)
+		stop() // what serves ends too
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// work stands by and leads, in turns, until ctx is done.
+func work(ctx context.Context, c config, health *health, log *slog.Logger) error {
+	for {
+		health.set(web.Standby())
+		t, err := lead(ctx, c, log)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		err = leading(ctx, c, t, health, log)
+		t.end()
+		if !errors.Is(err, errSucceeded) {
+			return err
+		}
+		log.Warn("lost the lead", "error", err)
+	}
+}
+
+// leading does what the leader does until ctx is done, it fails, or the lead is lost.
+func leading(ctx context.Context, c config, t *term, health *health, log *slog.Logger) error {
 	platform, err := wire.Open(ctx, wire.Config{
 		State: c.State, Database: c.Database, Agent: c.Agent, Repo: c.Repo, Branch: c.Branch, Program: "hostd", Log: log,
 	})
 	if err != nil {
 		return err
 	}
+	platform.Inventory = reconciler.Led(platform.Inventory, t.check)
+	platform.Holder.Lease = c.Lease
 	loop := &reconciler.Loop{Reconciler: platform.Reconciler, Feed: &reconciler.Feed{}, LookEvery: c.LookEvery}
-	err = errors.Join(serve(ctx, c, loop, platform), platform.Close())
-	if err == nil {
-		log.Info("stopped")
+	return errors.Join(serve(ctx, c, t, health, loop, platform), platform.Close())
+}
+
+// serve runs the loop and listens for hostctl until ctx is done or one of them fails.
+func serve(ctx context.Context, c config, t *term, health *health, loop *reconciler.Loop, platform *wire.Platform) error {
+	path := filepath.Join(c.State, web.SocketName)
+	local, err := listenLocal(path)
+	if err != nil {
+		return err
+	}
+	health.set(web.Health(loop))
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return t.keep(ctx) })
+	g.Go(func() error { return serveHTTP(ctx, local, web.Local(loop)) })
+	g.Go(func() error { return loop.Run(ctx) })
+	g.Go(func() error { return platform.WatchEngines(ctx, loop.Targets, loop.Look) })
+	platform.Log.Info("watching", "repo", c.Repo, "branch", c.Branch, "state", c.State)
+	err = g.Wait()
+	if t.check() == nil {
+		_ = os.Remove(path) // else it is the successor's
 	}
 	return err
 }
 
-// serve runs the loop and the listeners until ctx is done or one of them fails.
-func serve(ctx context.Context, c config, loop *reconciler.Loop, platform *wire.Platform) error {
-	local, err := listenLocal(filepath.Join(c.State, web.SocketName))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = local.Close() }() // closed already, but where the next fails
-	public, err := listenPublic(c.Listen)
-	if err != nil {
-		return err
-	}
-	log := platform.Log.With("repo", c.Repo, "branch", c.Branch, "state", c.State)
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return serveHTTP(ctx, local, web.Local(loop)) })
-	if public != nil {
-		log = log.With("health", public.Addr().String())
-		g.Go(func() error { return serveHTTP(ctx, public, web.Health(loop)) })
-	}
-	g.Go(func() error { return loop.Run(ctx) })
-	g.Go(func() error { return platform.WatchEngines(ctx, loop.Targets, loop.Look) })
-	log.Info("watching")
-	return g.Wait()
-}
+// health serves the health pages of one that stands by or leads.
+type health struct{ now atomic.Pointer[http.Handler] }
+
+func (h *health) set(now http.Handler) { h.now.Store(&now) }
+
+// ServeHTTP implements http.Handler.
+func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) { (*h.now.Load()).ServeHTTP(w, r) }
 
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
