@@ -7,11 +7,14 @@ import (
 	"io/fs"
 )
 
-//go:embed sqlite/*.sql
+//go:embed postgres/*.sql sqlite/*.sql
 var files embed.FS
 
 // SQLite returns the migrations of the embedded inventory.
 func SQLite() fs.FS { return dialect("sqlite") }
+
+// Postgres returns the migrations of the inventory on PostgreSQL.
+func Postgres() fs.FS { return dialect("postgres") }
 
 func dialect(name string) fs.FS {
 	sub, err := fs.Sub(files, name)

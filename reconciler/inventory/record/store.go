@@ -13,6 +13,7 @@ import (
 // Store is what every store of the inventory can do.
 type Store interface {
 	reconciler.Inventory
+	reconciler.Keeper
 	// Plan returns a plan that was begun, by its content hash, or ErrNoPlan.
 	Plan(ctx context.Context, hash string) (planner.Plan, error)
 	// Restore puts what a backup holds into an inventory that is empty, and else fails with ErrNotEmpty. The inventory

@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"hostctl/planner"
 	"hostctl/reconciler"
+	"hostctl/reconciler/inventory/record"
 )
 
 var _ reconciler.Keeper = (*Store)(nil)
@@ -57,24 +57,16 @@ func rememberBegun(ctx context.Context, tx *sql.Tx, p planner.Plan) error {
 
 // noteKept notes of changes that went well since when their objects are kept, and which are no longer.
 func noteKept(ctx context.Context, tx *sql.Tx, cs []planner.Change, t int64) error {
-	var kept, other []planner.Change
-	for _, c := range cs {
-		switch {
-		case c.New != nil && planner.IsKept(c.New):
-			kept = append(kept, c)
-		case c.Old != nil && planner.IsKept(c.Old):
-			other = append(other, c)
-		}
-	}
+	kept, freed := record.SplitKept(cs)
 	for _, c := range kept {
 		if _, err := tx.ExecContext(ctx, sqlKeep, c.Ref().String(), t); err != nil {
 			return fmt.Errorf("note that %s is kept: %w", c.Ref(), err)
 		}
 	}
-	if len(other) == 0 {
+	if len(freed) == 0 {
 		return nil
 	}
-	if _, err := tx.ExecContext(ctx, sqlKeepNot, refList(other)); err != nil {
+	if _, err := tx.ExecContext(ctx, sqlKeepNot, refList(freed)); err != nil {
 		return fmt.Errorf("note what is no longer kept: %w", err)
 	}
 	return nil
@@ -90,46 +82,34 @@ func readPolicy(ctx context.Context, tx *sql.Tx, l *planner.Live) (err error) {
 	if l.Memory, err = readMemory(ctx, tx); err != nil {
 		return err
 	}
-	return eachKept(ctx, tx, *l, func(k reconciler.Kept) {
-		if !k.Until.IsZero() && !time.Now().Before(k.Until) {
-			l.Due = append(l.Due, k.Ref)
-		}
-	})
-}
-
-// eachKept calls fn for what is kept, ordered by reference.
-func eachKept(ctx context.Context, tx *sql.Tx, l planner.Live, fn func(reconciler.Kept)) error {
-	rows, err := tx.QueryContext(ctx, sqlKept)
+	since, err := readKept(ctx, tx)
 	if err != nil {
 		return err
 	}
+	l.Due = record.Due(record.KeptOf(*l, since), time.Now())
+	return nil
+}
+
+func readKept(ctx context.Context, tx *sql.Tx) (map[planner.Ref]time.Time, error) {
+	rows, err := tx.QueryContext(ctx, sqlKept)
+	if err != nil {
+		return nil, err
+	}
 	defer func() { _ = rows.Close() }()
-	var all []reconciler.Kept
+	since := map[planner.Ref]time.Time{}
 	for rows.Next() {
 		var text string
-		var since int64
-		if err := rows.Scan(&text, &since); err != nil {
-			return err
+		var t int64
+		if err := rows.Scan(&text, &t); err != nil {
+			return nil, err
 		}
 		ref, err := planner.ParseRef(text)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		o := l.State[ref]
-		if o == nil || !planner.IsKept(o) {
-			continue
-		}
-		k := reconciler.Kept{Ref: ref, Owner: o.Owner(), Since: at(since)}
-		if planner.Purgeable(o) {
-			k.Until = k.Since.Add(l.Memory.KeepOf(ref.Kind))
-		}
-		all = append(all, k)
+		since[ref] = at(t)
 	}
-	slices.SortFunc(all, func(a, b reconciler.Kept) int { return a.Ref.Compare(b.Ref) })
-	for _, k := range all {
-		fn(k)
-	}
-	return rows.Err()
+	return since, rows.Err()
 }
 
 const sqlKept = `SELECT ref, since FROM kept`
@@ -140,12 +120,13 @@ func (s *Store) Kept(ctx context.Context) ([]reconciler.Kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []reconciler.Kept
-	err = s.read(ctx, func(tx *sql.Tx) error {
-		return eachKept(ctx, tx, live, func(k reconciler.Kept) { out = append(out, k) })
+	var since map[planner.Ref]time.Time
+	err = s.read(ctx, func(tx *sql.Tx) (err error) {
+		since, err = readKept(ctx, tx)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read what is kept: %w", err)
 	}
-	return out, nil
+	return record.KeptOf(live, since), nil
 }

@@ -4,14 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 
 	"hostctl/planner"
@@ -86,10 +81,7 @@ func TestStatementsPrepare(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	statements := constants(t, "sql")
-	if len(statements) < 30 {
-		t.Fatalf("found %d statements; the constants that hold them are named sql…", len(statements))
-	}
+	statements := inventorytest.Statements(t)
 	for name, text := range statements {
 		stmt, err := db.PrepareContext(t.Context(), text)
 		if err != nil {
@@ -100,33 +92,4 @@ func TestStatementsPrepare(t *testing.T) {
 			t.Error(err)
 		}
 	}
-}
-
-// constants returns the string constants of the package whose names have a prefix.
-func constants(t *testing.T, prefix string) map[string]string {
-	t.Helper()
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := map[string]string{}
-	for _, name := range files {
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			spec, ok := n.(*ast.ValueSpec)
-			if !ok || !strings.HasPrefix(spec.Names[0].Name, prefix) || len(spec.Values) != 1 {
-				return true
-			}
-			if lit, ok := spec.Values[0].(*ast.BasicLit); ok {
-				if text, err := strconv.Unquote(lit.Value); err == nil {
-					found[spec.Names[0].Name] = text
-				}
-			}
-			return true
-		})
-	}
-	return found
 }
