@@ -161,6 +161,41 @@ func (a *Agent) Observe(_ *agentpb.ObserveRequest, stream grpc.ServerStreamingSe
 	return nil
 }
 
+// Present streams what is there of the named objects.
+func (a *Agent) Present(r *agentpb.PresentRequest, stream grpc.ServerStreamingServer[agentpb.PresentObject]) error {
+	refs := make([]planner.Ref, len(r.GetRefs()))
+	for i, text := range r.GetRefs() {
+		var err error
+		if refs[i], err = planner.ParseRef(text); err != nil {
+			return status.Error(codes.InvalidArgument, err.Error())
+		}
+	}
+	for _, e := range a.distinct() {
+		reader, ok := e.(executors.Reader)
+		mine := slices.DeleteFunc(slices.Clone(refs), func(r planner.Ref) bool { return a.Executors[r.Kind] == nil || !same(a.Executors[r.Kind], e) })
+		if !ok || len(mine) == 0 {
+			continue
+		}
+		found, err := reader.Present(stream.Context(), mine)
+		if err != nil {
+			return status.Error(codes.Internal, err.Error())
+		}
+		for _, o := range found {
+			if err := stream.Send(presentObject(o)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func presentObject(o planner.Object) *agentpb.PresentObject {
+	if a, ok := o.(executors.Altered); ok {
+		return &agentpb.PresentObject{Object: []byte(a.Is.String()), Altered: a.How}
+	}
+	return &agentpb.PresentObject{Object: planner.Encode(o)}
+}
+
 // distinct returns each executor once, in the order of the ladder.
 func (a *Agent) distinct() []executors.Executor {
 	var es []executors.Executor

@@ -2,9 +2,11 @@ package agent_test
 
 import (
 	"context"
+	"maps"
 	"os"
 	"os/exec"
 	"os/user"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -124,6 +126,19 @@ func (m byKind) Observe(ctx context.Context) ([]planner.Object, error) {
 			return nil, err
 		}
 		all = append(all, objects...)
+	}
+	return all, nil
+}
+
+func (m byKind) Present(ctx context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
+	all := map[planner.Ref]planner.Object{}
+	for kind, e := range m {
+		mine := slices.DeleteFunc(slices.Clone(refs), func(r planner.Ref) bool { return r.Kind != kind })
+		found, err := e.(executors.Reader).Present(ctx, mine)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, found)
 	}
 	return all, nil
 }

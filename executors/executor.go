@@ -25,6 +25,29 @@ type Observer interface {
 	Observe(ctx context.Context) ([]planner.Object, error)
 }
 
+// Reader is the third ability: to say what is there of a few objects, and read no more than that. What isn't there isn't
+// in the answer; what is there and can't be read as such an object is an Altered. Whether it serves, Observe tells: a
+// vhost in the configuration of an nginx that is stopped is present.
+type Reader interface {
+	Present(ctx context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error)
+}
+
+// Altered is what stands in the place of an object and is no such object any more: a file that was edited by hand, a
+// container that somebody else made. It has the hash of no object.
+type Altered struct {
+	Is  planner.Ref
+	How string // in a few words, without content
+}
+
+// Ref implements planner.Object.
+func (a Altered) Ref() planner.Ref { return a.Is }
+
+// Owner implements planner.Object: nobody's.
+func (a Altered) Owner() planner.Owner { return planner.Owner{} }
+
+// Needs implements planner.Object.
+func (a Altered) Needs() []planner.Ref { return nil }
+
 // Blobs gives the bytes of the files that a plan puts in place.
 type Blobs interface {
 	Read(blob schema.BlobID) ([]byte, error)

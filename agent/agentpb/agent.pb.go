@@ -340,6 +340,7 @@ type Change struct {
 	New           []byte                 `protobuf:"bytes,3,opt,name=new,proto3" json:"new,omitempty"`       // empty when it is deleted
 	Expect        string                 `protobuf:"bytes,4,opt,name=expect,proto3" json:"expect,omitempty"`
 	Id            int64                  `protobuf:"varint,5,opt,name=id,proto3" json:"id,omitempty"`
+	Force         bool                   `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"` // what is there is overwritten, whatever it is
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -407,6 +408,13 @@ func (x *Change) GetId() int64 {
 		return x.Id
 	}
 	return 0
+}
+
+func (x *Change) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 type ApplyReply struct {
@@ -593,6 +601,102 @@ func (x *ObservedObject) GetObject() []byte {
 	return nil
 }
 
+type PresentRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Refs          []string               `protobuf:"bytes,1,rep,name=refs,proto3" json:"refs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PresentRequest) Reset() {
+	*x = PresentRequest{}
+	mi := &file_agent_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PresentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PresentRequest) ProtoMessage() {}
+
+func (x *PresentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PresentRequest.ProtoReflect.Descriptor instead.
+func (*PresentRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PresentRequest) GetRefs() []string {
+	if x != nil {
+		return x.Refs
+	}
+	return nil
+}
+
+type PresentObject struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`   // of one that is altered the reference alone
+	Altered       string                 `protobuf:"bytes,2,opt,name=altered,proto3" json:"altered,omitempty"` // what stands in its place and is no such object; empty: it is one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PresentObject) Reset() {
+	*x = PresentObject{}
+	mi := &file_agent_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PresentObject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PresentObject) ProtoMessage() {}
+
+func (x *PresentObject) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PresentObject.ProtoReflect.Descriptor instead.
+func (*PresentObject) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *PresentObject) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *PresentObject) GetAltered() string {
+	if x != nil {
+		return x.Altered
+	}
+	return ""
+}
+
 var File_agent_proto protoreflect.FileDescriptor
 
 const file_agent_proto_rawDesc = "" +
@@ -616,13 +720,14 @@ const file_agent_proto_rawDesc = "" +
 	"\fApplyRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x03R\x05fence\x122\n" +
-	"\achanges\x18\x03 \x03(\v2\x18.hostctl.agent.v1.ChangeR\achanges\"l\n" +
+	"\achanges\x18\x03 \x03(\v2\x18.hostctl.agent.v1.ChangeR\achanges\"\x82\x01\n" +
 	"\x06Change\x12\x16\n" +
 	"\x06action\x18\x01 \x01(\tR\x06action\x12\x10\n" +
 	"\x03old\x18\x02 \x01(\fR\x03old\x12\x10\n" +
 	"\x03new\x18\x03 \x01(\fR\x03new\x12\x16\n" +
 	"\x06expect\x18\x04 \x01(\tR\x06expect\x12\x0e\n" +
-	"\x02id\x18\x05 \x01(\x03R\x02id\"@\n" +
+	"\x02id\x18\x05 \x01(\x03R\x02id\x12\x14\n" +
+	"\x05force\x18\x06 \x01(\bR\x05force\"@\n" +
 	"\n" +
 	"ApplyReply\x122\n" +
 	"\aresults\x18\x01 \x03(\v2\x18.hostctl.agent.v1.ResultR\aresults\"L\n" +
@@ -632,13 +737,19 @@ const file_agent_proto_rawDesc = "" +
 	"\amessage\x18\x03 \x01(\tR\amessage\"\x10\n" +
 	"\x0eObserveRequest\"(\n" +
 	"\x0eObservedObject\x12\x16\n" +
-	"\x06object\x18\x01 \x01(\fR\x06object2\xf3\x02\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\"$\n" +
+	"\x0ePresentRequest\x12\x12\n" +
+	"\x04refs\x18\x01 \x03(\tR\x04refs\"A\n" +
+	"\rPresentObject\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\x12\x18\n" +
+	"\aaltered\x18\x02 \x01(\tR\aaltered2\xc3\x03\n" +
 	"\x05Agent\x12E\n" +
 	"\x05Hello\x12\x1e.hostctl.agent.v1.HelloRequest\x1a\x1c.hostctl.agent.v1.HelloReply\x12D\n" +
 	"\fMissingBlobs\x12\x19.hostctl.agent.v1.BlobIDs\x1a\x19.hostctl.agent.v1.BlobIDs\x12E\n" +
 	"\bPutBlobs\x12\x16.hostctl.agent.v1.Blob\x1a\x1f.hostctl.agent.v1.PutBlobsReply(\x01\x12E\n" +
 	"\x05Apply\x12\x1e.hostctl.agent.v1.ApplyRequest\x1a\x1c.hostctl.agent.v1.ApplyReply\x12O\n" +
-	"\aObserve\x12 .hostctl.agent.v1.ObserveRequest\x1a .hostctl.agent.v1.ObservedObject0\x01B\x17Z\x15hostctl/agent/agentpbb\x06proto3"
+	"\aObserve\x12 .hostctl.agent.v1.ObserveRequest\x1a .hostctl.agent.v1.ObservedObject0\x01\x12N\n" +
+	"\aPresent\x12 .hostctl.agent.v1.PresentRequest\x1a\x1f.hostctl.agent.v1.PresentObject0\x01B\x17Z\x15hostctl/agent/agentpbb\x06proto3"
 
 var (
 	file_agent_proto_rawDescOnce sync.Once
@@ -652,7 +763,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_agent_proto_goTypes = []any{
 	(*HelloRequest)(nil),   // 0: hostctl.agent.v1.HelloRequest
 	(*HelloReply)(nil),     // 1: hostctl.agent.v1.HelloReply
@@ -665,6 +776,8 @@ var file_agent_proto_goTypes = []any{
 	(*Result)(nil),         // 8: hostctl.agent.v1.Result
 	(*ObserveRequest)(nil), // 9: hostctl.agent.v1.ObserveRequest
 	(*ObservedObject)(nil), // 10: hostctl.agent.v1.ObservedObject
+	(*PresentRequest)(nil), // 11: hostctl.agent.v1.PresentRequest
+	(*PresentObject)(nil),  // 12: hostctl.agent.v1.PresentObject
 }
 var file_agent_proto_depIdxs = []int32{
 	6,  // 0: hostctl.agent.v1.ApplyRequest.changes:type_name -> hostctl.agent.v1.Change
@@ -674,13 +787,15 @@ var file_agent_proto_depIdxs = []int32{
 	3,  // 4: hostctl.agent.v1.Agent.PutBlobs:input_type -> hostctl.agent.v1.Blob
 	5,  // 5: hostctl.agent.v1.Agent.Apply:input_type -> hostctl.agent.v1.ApplyRequest
 	9,  // 6: hostctl.agent.v1.Agent.Observe:input_type -> hostctl.agent.v1.ObserveRequest
-	1,  // 7: hostctl.agent.v1.Agent.Hello:output_type -> hostctl.agent.v1.HelloReply
-	2,  // 8: hostctl.agent.v1.Agent.MissingBlobs:output_type -> hostctl.agent.v1.BlobIDs
-	4,  // 9: hostctl.agent.v1.Agent.PutBlobs:output_type -> hostctl.agent.v1.PutBlobsReply
-	7,  // 10: hostctl.agent.v1.Agent.Apply:output_type -> hostctl.agent.v1.ApplyReply
-	10, // 11: hostctl.agent.v1.Agent.Observe:output_type -> hostctl.agent.v1.ObservedObject
-	7,  // [7:12] is the sub-list for method output_type
-	2,  // [2:7] is the sub-list for method input_type
+	11, // 7: hostctl.agent.v1.Agent.Present:input_type -> hostctl.agent.v1.PresentRequest
+	1,  // 8: hostctl.agent.v1.Agent.Hello:output_type -> hostctl.agent.v1.HelloReply
+	2,  // 9: hostctl.agent.v1.Agent.MissingBlobs:output_type -> hostctl.agent.v1.BlobIDs
+	4,  // 10: hostctl.agent.v1.Agent.PutBlobs:output_type -> hostctl.agent.v1.PutBlobsReply
+	7,  // 11: hostctl.agent.v1.Agent.Apply:output_type -> hostctl.agent.v1.ApplyReply
+	10, // 12: hostctl.agent.v1.Agent.Observe:output_type -> hostctl.agent.v1.ObservedObject
+	12, // 13: hostctl.agent.v1.Agent.Present:output_type -> hostctl.agent.v1.PresentObject
+	8,  // [8:14] is the sub-list for method output_type
+	2,  // [2:8] is the sub-list for method input_type
 	2,  // [2:2] is the sub-list for extension type_name
 	2,  // [2:2] is the sub-list for extension extendee
 	0,  // [0:2] is the sub-list for field type_name
@@ -697,7 +812,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

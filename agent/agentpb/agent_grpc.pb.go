@@ -24,6 +24,7 @@ const (
 	Agent_PutBlobs_FullMethodName     = "/hostctl.agent.v1.Agent/PutBlobs"
 	Agent_Apply_FullMethodName        = "/hostctl.agent.v1.Agent/Apply"
 	Agent_Observe_FullMethodName      = "/hostctl.agent.v1.Agent/Observe"
+	Agent_Present_FullMethodName      = "/hostctl.agent.v1.Agent/Present"
 )
 
 // AgentClient is the client API for Agent service.
@@ -42,6 +43,8 @@ type AgentClient interface {
 	Apply(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (*ApplyReply, error)
 	// Observe streams what really runs.
 	Observe(ctx context.Context, in *ObserveRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ObservedObject], error)
+	// Present streams what is there of the named objects, and reads only that. What isn't there isn't in the answer.
+	Present(ctx context.Context, in *PresentRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PresentObject], error)
 }
 
 type agentClient struct {
@@ -114,6 +117,25 @@ func (c *agentClient) Observe(ctx context.Context, in *ObserveRequest, opts ...g
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Agent_ObserveClient = grpc.ServerStreamingClient[ObservedObject]
 
+func (c *agentClient) Present(ctx context.Context, in *PresentRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PresentObject], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Agent_ServiceDesc.Streams[2], Agent_Present_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[PresentRequest, PresentObject]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Agent_PresentClient = grpc.ServerStreamingClient[PresentObject]
+
 // AgentServer is the server API for Agent service.
 // All implementations must embed UnimplementedAgentServer
 // for forward compatibility.
@@ -130,6 +152,8 @@ type AgentServer interface {
 	Apply(context.Context, *ApplyRequest) (*ApplyReply, error)
 	// Observe streams what really runs.
 	Observe(*ObserveRequest, grpc.ServerStreamingServer[ObservedObject]) error
+	// Present streams what is there of the named objects, and reads only that. What isn't there isn't in the answer.
+	Present(*PresentRequest, grpc.ServerStreamingServer[PresentObject]) error
 	mustEmbedUnimplementedAgentServer()
 }
 
@@ -154,6 +178,9 @@ func (UnimplementedAgentServer) Apply(context.Context, *ApplyRequest) (*ApplyRep
 }
 func (UnimplementedAgentServer) Observe(*ObserveRequest, grpc.ServerStreamingServer[ObservedObject]) error {
 	return status.Error(codes.Unimplemented, "method Observe not implemented")
+}
+func (UnimplementedAgentServer) Present(*PresentRequest, grpc.ServerStreamingServer[PresentObject]) error {
+	return status.Error(codes.Unimplemented, "method Present not implemented")
 }
 func (UnimplementedAgentServer) mustEmbedUnimplementedAgentServer() {}
 func (UnimplementedAgentServer) testEmbeddedByValue()               {}
@@ -248,6 +275,17 @@ func _Agent_Observe_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Agent_ObserveServer = grpc.ServerStreamingServer[ObservedObject]
 
+func _Agent_Present_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(PresentRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AgentServer).Present(m, &grpc.GenericServerStream[PresentRequest, PresentObject]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Agent_PresentServer = grpc.ServerStreamingServer[PresentObject]
+
 // Agent_ServiceDesc is the grpc.ServiceDesc for Agent service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -277,6 +315,11 @@ var Agent_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Observe",
 			Handler:       _Agent_Observe_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Present",
+			Handler:       _Agent_Present_Handler,
 			ServerStreams: true,
 		},
 	},

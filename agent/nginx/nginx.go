@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -341,6 +342,35 @@ func said(err error) error {
 		}
 	}
 	return err
+}
+
+// Present implements executors.Reader: what the files of the current generation say.
+func (m *Manager) Present(_ context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := map[planner.Ref]planner.Object{}
+	n, err := m.gens.Current()
+	if err != nil || n == 0 {
+		return found, err
+	}
+	for _, r := range refs {
+		if tenant, site, _ := strings.Cut(r.Name, "."); allow.Site(r.Name, tenant, site) != nil {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(m.gens.Dir(n), fileName(r.Name)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if v, err := parse(b, m.paths()); err == nil && v.Ref() == r {
+			found[r] = v
+		} else {
+			found[r] = executors.Altered{Is: r, How: "a file that isn't what this version writes for it"}
+		}
+	}
+	return found, nil
 }
 
 // Observe implements executors.Observer: the vhosts that nginx serves. A file that somebody has changed isn't one of them,

@@ -23,6 +23,7 @@ import (
 	"strings"
 	"sync"
 
+	"hostctl/agent/allow"
 	"hostctl/agent/generation"
 	"hostctl/agent/s6"
 	"hostctl/executors"
@@ -214,6 +215,37 @@ func (m *Manager) Observe(ctx context.Context) ([]planner.Object, error) {
 		objects = append(objects, pools...)
 	}
 	return objects, nil
+}
+
+// Present implements executors.Reader: what the files of the current generations say.
+func (m *Manager) Present(_ context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := map[planner.Ref]planner.Object{}
+	for _, r := range refs {
+		name, version, _ := strings.Cut(r.Name, "/php-")
+		tenant, site, _ := strings.Cut(name, ".")
+		if allow.Site(name, tenant, site) != nil || allow.Version(version) != nil {
+			continue
+		}
+		n, err := m.gens(version).Current()
+		if err != nil {
+			return nil, err
+		}
+		b, err := os.ReadFile(filepath.Join(m.gens(version).Dir(n), name+".conf"))
+		if n == 0 || errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if o, err := parse(b, m.paths()); err == nil && o.Ref() == r {
+			found[r] = o
+		} else {
+			found[r] = executors.Altered{Is: r, How: "a file that isn't what this version writes for it"}
+		}
+	}
+	return found, nil
 }
 
 func (m *Manager) listeningPools(version string, n int) ([]planner.Object, error) {

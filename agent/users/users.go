@@ -214,6 +214,25 @@ func (m *Manager) Observe(context.Context) ([]planner.Object, error) {
 	return objects, nil
 }
 
+// Present implements executors.Reader. All users are one file.
+func (m *Manager) Present(ctx context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
+	all, err := m.Observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	there := make(planner.State, len(all))
+	for _, o := range all {
+		there[o.Ref()] = o
+	}
+	found := map[planner.Ref]planner.Object{}
+	for _, r := range refs {
+		if o, ok := there[r]; ok {
+			found[r] = o
+		}
+	}
+	return found, nil
+}
+
 func (m *Manager) run(ctx context.Context, words ...string) (string, error) {
 	if m.o.Root != "" {
 		words = append([]string{words[0], "--root", m.o.Root}, words[1:]...)

@@ -23,6 +23,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"hostctl/agent/allow"
 	"hostctl/agent/beneath"
@@ -319,6 +320,35 @@ func (m *Manager) Observe(ctx context.Context) ([]planner.Object, error) {
 		objects = append(objects, seen)
 	}
 	return objects, nil
+}
+
+// Present implements executors.Reader: of each site the files that were put in place.
+func (m *Manager) Present(ctx context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
+	found := map[planner.Ref]planner.Object{}
+	for _, r := range refs {
+		if err := ctx.Err(); err != nil {
+			return nil, executors.NotTried(ctx)
+		}
+		tenant, site, _ := strings.Cut(r.Name, ".")
+		if allow.Site(r.Name, tenant, site) != nil {
+			continue
+		}
+		w, err := m.recall(r.Name)
+		if err != nil {
+			return nil, err
+		}
+		if w.Ref() != r {
+			continue
+		}
+		switch seen, err := m.look(w); {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, fmt.Errorf("read %s: %w", r, err)
+		default:
+			found[r] = seen
+		}
+	}
+	return found, nil
 }
 
 // look returns a webroot as it is on disk.

@@ -82,4 +82,16 @@ func (e *Executor) noteKept(ctx context.Context, r planner.Ref, kept bool) error
 	return nil
 }
 
+// isKept reports whether the note that a volume is kept is there.
+func (e *Executor) isKept(ctx context.Context, r planner.Ref) (bool, error) {
+	_, err := e.engine.VolumeInspect(ctx, e.name(r.Name)+".kept")
+	if cerrdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fail(r, "inspect the note that the volume is kept", err)
+	}
+	return true, nil
+}
+
 func holdsData(v volume.Volume) bool { return v.Labels[labelData] == "true" }

@@ -19,13 +19,14 @@ import (
 	"time"
 
 	"hostctl/executors"
+	"hostctl/executors/checked"
 	"hostctl/planner"
 )
 
 // Harness says how one executor is tested.
 type Harness struct {
 	// New returns an executor whose far side holds none of the samples. It is called once for each test; what it makes
-	// must be gone after t's cleanup. The executor must be an executors.Observer too.
+	// must be gone after t's cleanup. The executor must be an executors.Observer and an executors.Reader too.
 	New func(t *testing.T) executors.Executor
 
 	// Kinds are all the kinds that the executor takes. Each must have a sample; every other kind must be refused.
@@ -89,11 +90,17 @@ func Test(t *testing.T, h Harness) {
 		{"other kinds", testOtherKinds},
 		{"done context", testDoneContext},
 		{"swap", testSwap},
+		{"present", testPresent},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, newSuite(t, h)) })
 	}
+	refused := 0
 	for _, name := range slices.Sorted(maps.Keys(h.Damage)) {
 		t.Run("damage/"+name, func(t *testing.T) { testDamage(t, newSuite(t, h), h.Damage[name]) })
+		t.Run("changed/"+name, func(t *testing.T) { refused += testChanged(t, newSuite(t, h), h.Damage[name]) })
+	}
+	if refused == 0 && len(h.Damage) > 0 && !t.Failed() {
+		t.Error("no damage has kept a change from overwriting it")
 	}
 }
 
@@ -106,8 +113,8 @@ type suite struct {
 func newSuite(t *testing.T, h Harness) *suite {
 	t.Helper()
 	e := h.New(t)
-	if _, ok := e.(executors.Observer); !ok {
-		t.Fatalf("%T is not an executors.Observer", e)
+	if _, ok := e.(checked.Far); !ok {
+		t.Fatalf("%T is not an executors.Observer and an executors.Reader", e)
 	}
 	return &suite{Harness: h, e: e}
 }

@@ -61,6 +61,7 @@ type Executor struct {
 var (
 	_ executors.Executor = (*Executor)(nil)
 	_ executors.Observer = (*Executor)(nil)
+	_ executors.Reader   = (*Executor)(nil)
 )
 
 // New returns the executor of a load balancer. It touches nothing.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"hostctl/executors"
 	"hostctl/planner"
 )
 
@@ -15,13 +14,9 @@ import (
 func (e *Executor) Observe(ctx context.Context) ([]planner.Object, error) {
 	e.lock.Lock()
 	defer e.lock.Unlock()
-	reply, err := e.socket.ask(ctx, "show", "stat", "-1", "2", "-1")
+	balances, err := e.runningBalances(ctx)
 	if err != nil {
 		return nil, err
-	}
-	balances, err := parseBalances(reply)
-	if err != nil {
-		return nil, executors.Errorf(executors.Unknown, "haproxy: show stat: %w", err)
 	}
 	servers, err := e.runningServers(ctx)
 	if err != nil {
@@ -31,7 +26,6 @@ func (e *Executor) Observe(ctx context.Context) ([]planner.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	delete(balances, unknown)
 	return e.objects(balances, servers, entries), nil
 }
 

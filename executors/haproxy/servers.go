@@ -55,9 +55,13 @@ func (e *Executor) convergeServers(ctx context.Context, m model, touched []plann
 	return nil
 }
 
-func (e *Executor) runningServers(ctx context.Context) (map[string]server, error) {
-	reply, err := e.socket.ask(ctx, "show", "servers", "state")
-	if err != nil {
+// noBackend is HAProxy's answer where a backend isn't there.
+const noBackend = "Can't find backend."
+
+// runningServers returns the servers that run, of all backends or of one.
+func (e *Executor) runningServers(ctx context.Context, backend ...string) (map[string]server, error) {
+	reply, err := e.socket.ask(ctx, append([]string{"show", "servers", "state"}, backend...)...)
+	if err != nil || len(backend) > 0 && reply == noBackend {
 		return nil, err
 	}
 	servers, err := parseServers(reply)

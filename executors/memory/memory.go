@@ -156,6 +156,30 @@ func (e *Executor) Observe(ctx context.Context) ([]planner.Object, error) {
 	return os, nil
 }
 
+// Present implements executors.Reader.
+func (e *Executor) Present(ctx context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
+	if ctx.Err() != nil {
+		return nil, executors.NotTried(ctx)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.down {
+		return nil, executors.Errorf(executors.Unreachable, "read: %w", ErrCrash)
+	}
+	found := map[planner.Ref]planner.Object{}
+	for _, r := range refs {
+		if e.state[r] == nil {
+			continue
+		}
+		o, err := bare(e.state[r])
+		if err != nil {
+			return nil, err
+		}
+		found[r] = o
+	}
+	return found, nil
+}
+
 // bare returns an object without owner and needs, as a far side knows it.
 func bare(o planner.Object) (planner.Object, error) {
 	var fields map[string]json.RawMessage

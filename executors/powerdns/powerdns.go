@@ -45,6 +45,7 @@ type Executor struct {
 var (
 	_ executors.Executor = (*Executor)(nil)
 	_ executors.Observer = (*Executor)(nil)
+	_ executors.Reader   = (*Executor)(nil)
 )
 
 // New returns the executor of a PowerDNS. It touches nothing.

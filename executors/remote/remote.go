@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -164,8 +165,46 @@ func (a *Agent) Observe(ctx context.Context) ([]planner.Object, error) {
 	}
 }
 
+// Present implements executors.Reader.
+func (a *Agent) Present(ctx context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
+	found := map[planner.Ref]planner.Object{}
+	for part := range slices.Chunk(refs, maxIDs) {
+		r := &agentpb.PresentRequest{}
+		for _, ref := range part {
+			r.Refs = append(r.Refs, ref.String())
+		}
+		stream, err := a.client.Present(ctx, r)
+		if err != nil {
+			return nil, a.failed(ctx, err)
+		}
+		for {
+			m, err := stream.Recv()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return nil, a.failed(ctx, err)
+			}
+			o, err := presentObject(m)
+			if err != nil {
+				return nil, fmt.Errorf("node %s: %w", a.Node, err)
+			}
+			found[o.Ref()] = o
+		}
+	}
+	return found, nil
+}
+
+func presentObject(m *agentpb.PresentObject) (planner.Object, error) {
+	if m.GetAltered() == "" {
+		return planner.Decode(m.GetObject())
+	}
+	ref, err := planner.ParseRef(string(m.GetObject()))
+	return executors.Altered{Is: ref, How: m.GetAltered()}, err
+}
+
 func encode(c planner.Change) *agentpb.Change {
-	m := &agentpb.Change{Action: string(c.Action), Expect: string(c.Expect), Id: int64(c.ID)}
+	m := &agentpb.Change{Action: string(c.Action), Expect: string(c.Expect), Id: int64(c.ID), Force: c.Force}
 	if c.Old != nil {
 		m.Old = planner.Encode(c.Old)
 	}

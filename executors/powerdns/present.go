@@ -1,0 +1,73 @@
+package powerdns
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"hostctl/planner"
+)
+
+// Present implements executors.Reader: one request for each of a few RRsets of a zone, else one for the zone. A zone that
+// belongs to another inventory is shown too; Apply refuses to touch it.
+func (e *Executor) Present(ctx context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
+	c, err := e.newClient()
+	if err != nil {
+		return nil, err
+	}
+	asked := map[planner.Ref]bool{}
+	byZone := map[string][]key{}
+	for _, r := range refs {
+		zone, keys, ok := keysOf(r)
+		if !ok {
+			continue
+		}
+		asked[r] = true
+		byZone[zone] = append(byZone[zone], keys...)
+	}
+	names := slices.Sorted(maps.Keys(byZone))
+	found := make([][]planner.Object, len(names))
+	errs := make([]error, len(names))
+	e.each(len(names), func(i int) {
+		keys := byZone[names[i]]
+		if len(keys) > few {
+			keys = nil
+		}
+		z, err := c.zone(ctx, absolute(names[i]), keys)
+		if errors.Is(err, errNotFound) {
+			return
+		}
+		if errs[i] = err; err == nil {
+			found[i] = z.objects(e.o.Target)
+		}
+	})
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	present := map[planner.Ref]planner.Object{}
+	for _, o := range slices.Concat(found...) {
+		if asked[o.Ref()] {
+			present[o.Ref()] = o
+		}
+	}
+	return present, nil
+}
+
+// keysOf returns the zone of an object and the RRsets that it is made of.
+func keysOf(r planner.Ref) (zone string, keys []key, ok bool) {
+	switch r.Kind {
+	case planner.KindZone:
+		apex := absolute(r.Name)
+		return r.Name, []key{{apex, "SOA"}, {apex, "NS"}}, checkDomain(r.Name) == nil
+	case planner.KindRRset:
+		zone, rest, _ := strings.Cut(r.Name, "/")
+		end := strings.LastIndexByte(rest, '/')
+		if end < 0 || checkDomain(zone) != nil {
+			return "", nil, false
+		}
+		return zone, []key{{absolute(rest[:end]), rest[end+1:]}}, true
+	}
+	return "", nil, false
+}
