@@ -14,13 +14,14 @@ import (
 	"hostctl/agent/users"
 	"hostctl/agent/webroots"
 	"hostctl/executors"
+	"hostctl/executors/checked"
 	"hostctl/executors/haproxy"
 	"hostctl/executors/powerdns"
 	"hostctl/planner"
 	"hostctl/schema"
 )
 
-// executorsOf returns what a node of this role serves.
+// executorsOf returns what a node of this role serves. Each looks at what is there before it touches it.
 func executorsOf(ctx context.Context, c config, kept *blobs.Folder, log *slog.Logger) (map[planner.Kind]executors.Executor, error) {
 	switch schema.Role(c.Role) {
 	case schema.RoleWeb:
@@ -28,10 +29,10 @@ func executorsOf(ctx context.Context, c config, kept *blobs.Folder, log *slog.Lo
 	case schema.RoleServiceDB:
 		return nil, nil // its database is the image's; hostd only asks whether it is there
 	case schema.RoleLB:
-		lb := haproxy.New(haproxy.Options{Target: c.Node, Instance: c.Instance, Up: upWithin})
+		lb := checked.New(haproxy.New(haproxy.Options{Target: c.Node, Instance: c.Instance, Up: upWithin}))
 		return map[planner.Kind]executors.Executor{planner.KindBackend: lb, planner.KindServer: lb, planner.KindRoute: lb}, nil
 	case schema.RoleDNS:
-		dns := powerdns.New(powerdns.Options{Target: c.Cluster + "-dns", Instance: c.Instance})
+		dns := checked.New(powerdns.New(powerdns.Options{Target: c.Cluster + "-dns", Instance: c.Instance}))
 		return map[planner.Kind]executors.Executor{planner.KindZone: dns, planner.KindRRset: dns}, nil
 	}
 	return nil, fmt.Errorf("HOSTCTL_ROLE: this version knows no role %q", c.Role)
@@ -57,9 +58,9 @@ func web(ctx context.Context, c config, kept *blobs.Folder, log *slog.Logger) (m
 		log.Error("start PHP", "error", err)
 	}
 	return map[planner.Kind]executors.Executor{
-		planner.KindUser:    users.New(users.Options{Node: c.Node}),
-		planner.KindWebroot: webroots.New(webroots.Options{GID: gid, Blobs: kept}),
-		planner.KindRuntime: pools,
-		planner.KindVhost:   nginx.New(nginx.Options{Node: c.Node}),
+		planner.KindUser:    checked.New(users.New(users.Options{Node: c.Node})),
+		planner.KindWebroot: checked.New(webroots.New(webroots.Options{GID: gid, Blobs: kept})),
+		planner.KindRuntime: checked.New(pools),
+		planner.KindVhost:   checked.New(nginx.New(nginx.Options{Node: c.Node})),
 	}, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"hostctl/agent/identity"
 	"hostctl/executors"
+	"hostctl/executors/checked"
 	"hostctl/executors/docker"
 	"hostctl/executors/remote"
 	"hostctl/executors/retry"
@@ -48,7 +49,11 @@ func newFarSides(ctx context.Context, c Config, inventory reconciler.Inventory, 
 func (f *farSides) connect(t planner.Target, s reconciler.Session) (executors.Executor, error) {
 	switch {
 	case t.Docker != nil:
-		return f.engine(t, s.Instance)
+		engine, err := f.engine(t, s.Instance)
+		if err != nil || s.Fence == 0 {
+			return engine, err
+		}
+		return checked.New(engine), nil
 	case t.Address != "":
 		return f.node(t, s)
 	}
