@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +20,8 @@ import (
 
 func applyVerb(o *options) *cobra.Command {
 	var (
-		rev string
-		yes bool
+		rev         string
+		yes, asJSON bool
 	)
 	cmd := &cobra.Command{
 		Use:   "apply [FILE]",
@@ -35,43 +36,61 @@ off or failed is recorded; applying again goes on from there.`,
 		Annotations: map[string]string{exitStatus: "0 all of it was done, 1 not all of it, or nothing."},
 		Args:        atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.needState("apply"); err != nil {
-				return err
+			switch {
+			case o.state == "":
+				return o.needState("apply")
+			case asJSON && !yes:
+				return errors.New("with -json nobody is asked: say -yes, too")
 			}
-			p, encoded, err := o.planToApply(cmd.Context(), args, rev)
+			p, err := o.planToApply(cmd.Context(), args, rev)
 			if err != nil {
 				return o.explain(err)
 			}
-			if err := o.printPlan(p, false); err != nil || p.Empty() {
+			show := newProgress(o.out, asJSON)
+			if err := o.present(show, p); err != nil || p.Empty() {
 				return err
-			}
-			if len(obstacles(p)) > 0 {
-				return errors.New("nothing was applied")
 			}
 			if err := confirmed(cmd, yes); err != nil {
 				return err
 			}
-			return o.apply(cmd.Context(), p, encoded)
+			return o.apply(cmd.Context(), show, p)
 		},
 	}
 	cmd.Flags().StringVar(&rev, "rev", "", "apply this `revision` instead of the checked-out commit")
+	o.destroyFlag(cmd)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print events as JSON, one a line: planned, each change, applied or failed")
 	return cmd
 }
 
-func (o *options) planToApply(ctx context.Context, args []string, rev string) (planner.Plan, []byte, error) {
+func (o *options) planToApply(ctx context.Context, args []string, rev string) (planner.Plan, error) {
 	switch {
 	case len(args) == 1 && rev != "":
-		return planner.Plan{}, nil, errors.New("a saved plan is of one commit already: leave --rev out, or the file")
+		return planner.Plan{}, errors.New("a saved plan is of one commit already: leave --rev out, or the file")
 	case len(args) == 1:
 		return readPlan(args[0])
 	}
-	p, err := o.plan(ctx, rev)
-	if err != nil {
-		return p, nil, err
+	return o.plan(ctx, rev)
+}
+
+// present shows what is about to be applied, and refuses what can't be.
+func (o *options) present(show *progress, p planner.Plan) error {
+	why := obstacles(p)
+	if show.json == nil {
+		if err := o.printPlan(p, false); err != nil || p.Empty() || len(why) == 0 {
+			return err
+		}
+		return errors.New("nothing was applied")
 	}
-	encoded, err := planner.EncodePlan(p)
-	return p, encoded, err
+	if len(why) > 0 && !p.Empty() {
+		return fmt.Errorf("nothing was applied: %s", strings.Join(why, " "))
+	}
+	var text strings.Builder
+	if err := p.Text(&text, false); err != nil {
+		return err
+	}
+	show.event(reconciler.Event{Time: time.Now().UTC(), Commit: p.Commit, Kind: reconciler.EventPlanned, Text: text.String()})
+	return nil
 }
 
 // confirmed returns nil where the person says yes, or has said so.
@@ -92,9 +111,12 @@ func confirmed(cmd *cobra.Command, yes bool) error {
 }
 
 // apply hands the plan to a hostd that runs on the same state, and else carries it out itself.
-func (o *options) apply(ctx context.Context, p planner.Plan, encoded []byte) error {
-	show := newProgress(o.out, len(p.Changes))
+func (o *options) apply(ctx context.Context, show *progress, p planner.Plan) error {
 	if hostd, err := web.Dial(ctx, filepath.Join(o.state, web.SocketName)); err == nil {
+		encoded, err := planner.EncodePlan(p)
+		if err != nil {
+			return err
+		}
 		if err := hostd.Apply(ctx, encoded, show.event); err != nil {
 			return err
 		}
@@ -108,18 +130,5 @@ func (o *options) apply(ctx context.Context, p planner.Plan, encoded []byte) err
 		return err
 	}
 	err = platform.Apply(ctx, p, func(e executors.Event) { show.event(reconciler.ChangeEventOf(p, e)) })
-	return o.ended(show, errors.Join(err, platform.Close()))
-}
-
-// ended tells how a run of our own has ended.
-func (o *options) ended(show *progress, err error) error {
-	var unfinished *executors.RunError
-	if errors.As(err, &unfinished) {
-		return fmt.Errorf("%w\nwhat was done is recorded; 'hostctl apply' goes on from there", err)
-	}
-	if err != nil {
-		return err
-	}
-	show.applied()
-	return nil
+	return show.ended(p, errors.Join(err, platform.Close()))
 }

@@ -58,9 +58,9 @@ func (o *options) convergeNow(ctx context.Context, refs []planner.Ref) error {
 	if err != nil {
 		return o.explain(err)
 	}
-	encoded, err := planner.EncodePlan(p)
-	if err != nil {
+	show := newProgress(o.out, false)
+	if err := o.present(show, p); err != nil || p.Empty() {
 		return err
 	}
-	return o.apply(ctx, p, encoded)
+	return o.apply(ctx, show, p)
 }

@@ -87,7 +87,7 @@ func writeFlags(b *strings.Builder, title string, flags *pflag.FlagSet) {
 		if takes != "" && f.Value.Type() != "bool" {
 			name += " " + strings.ToUpper(takes)
 		}
-		if f.DefValue != "" && f.DefValue != "false" && !strings.Contains(text, "$") {
+		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" && !strings.Contains(text, "$") {
 			text += "; default " + f.DefValue
 		}
 		names, texts = append(names, name), append(texts, text)

@@ -58,6 +58,7 @@ type options struct {
 	database string
 	agent    string
 	branch   string
+	destroy  []string // what may be destroyed
 
 	out, err io.Writer
 }

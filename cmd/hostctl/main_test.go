@@ -78,7 +78,7 @@ func TestExplainPrintsOneProblemALine(t *testing.T) {
 		},
 		{
 			"refusals", &planner.RefusedError{Refusals: []planner.Refusal{{Text: "one"}, {Text: "two"}}},
-			"one\ntwo\n", "the plan is refused for 2 reasons; nothing was changed",
+			"one\n\ntwo\n\n", "the plan is refused for 2 reasons; nothing was changed",
 		},
 		{
 			"no room", planner.ProblemsError{"no host has room for web-1-0; add one"},

@@ -55,11 +55,23 @@ A plan can be applied if it was made against an inventory, of files that are exa
 	f.StringVar(&rev, "rev", "", "plan this `revision` instead of the files of the folder")
 	f.StringVar(&file, "out", "", "save the plan to a `file`, for 'hostctl apply FILE'")
 	f.BoolVar(&asJSON, "json", false, "print the plan as JSON")
+	o.destroyFlag(cmd)
 	return cmd
+}
+
+// destroyFlag gives a verb the flag that a refused plan asks for.
+func (o *options) destroyFlag(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&o.destroy, "allow-destroy", nil,
+		"let go what a guard refuses; the refusal says the `name`")
 }
 
 // plan plans the repository against the platform's inventory, or against an empty one.
 func (o *options) plan(ctx context.Context, rev string) (planner.Plan, error) {
+	for _, name := range o.destroy {
+		if err := planner.CheckAllow(name); err != nil {
+			return planner.Plan{}, fmt.Errorf("--allow-destroy: %w", err)
+		}
+	}
 	s, err := o.tree(ctx, rev)
 	if err != nil {
 		return planner.Plan{}, err
@@ -77,6 +89,7 @@ func (o *options) plan(ctx context.Context, rev string) (planner.Plan, error) {
 	if err != nil {
 		return planner.Plan{}, err
 	}
+	platform.Policy.AllowDestroy = o.destroy
 	p, err := platform.PlanTree(ctx, s.tree, s.commit)
 	return p, errors.Join(err, platform.Close())
 }

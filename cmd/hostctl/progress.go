@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,9 +16,10 @@ import (
 // manyChanges is from how many changes on a run is told in sums instead of line by line.
 const manyChanges = 200
 
-// progress tells a run as it goes, a line for each change that has ended.
+// progress tells a run as it goes, a line for each change that has ended; as JSON, an event a line.
 type progress struct {
 	w       io.Writer
+	json    *json.Encoder // nil for people
 	total   int
 	done    int
 	untried int
@@ -26,8 +28,12 @@ type progress struct {
 	last    reconciler.Event // the final one
 }
 
-func newProgress(w io.Writer, total int) *progress {
-	return &progress{w: w, total: total, began: time.Now()}
+func newProgress(w io.Writer, asJSON bool) *progress {
+	p := &progress{w: w, began: time.Now()}
+	if asJSON {
+		p.json = json.NewEncoder(w)
+	}
+	return p
 }
 
 // event tells one event.
@@ -35,7 +41,16 @@ func (p *progress) event(e reconciler.Event) {
 	if e.Kind.Final() {
 		p.last = e
 	}
-	if e.Change == nil || e.Change.Phase == "started" {
+	switch {
+	case p.json != nil:
+		_ = p.json.Encode(e)
+		return
+	case e.Change == nil:
+		if e.Text != "" && !e.Kind.Final() {
+			p.print("%s\n", e.Text)
+		}
+		return
+	case e.Change.Phase == string(executors.PhaseStarted):
 		return
 	}
 	c := e.Change
@@ -62,17 +77,37 @@ func (p *progress) event(e reconciler.Event) {
 // outcome tells how a run of hostd's has ended.
 func (p *progress) outcome() error {
 	switch p.last.Kind {
-	case reconciler.EventRefused:
-		return errors.New(p.last.Text)
+	case reconciler.EventApplied:
+		p.applied()
+		return nil
 	case reconciler.EventFailed:
 		return fmt.Errorf("%s\nhostd tries again by itself; follow it with 'hostctl status'", p.last.Text)
 	}
-	p.applied()
-	return nil
+	return errors.New(p.last.Text)
 }
 
 func (p *progress) applied() {
-	p.print("Applied %s in %s.\n", count(p.done, "change", "changes"), round(time.Since(p.began)))
+	if p.json == nil && p.done > 0 {
+		p.print("Applied %s in %s.\n", count(p.done, "change", "changes"), round(time.Since(p.began)))
+	}
+}
+
+// ended tells how a run of our own has ended.
+func (p *progress) ended(plan planner.Plan, err error) error {
+	e := reconciler.Event{Time: time.Now().UTC(), Commit: plan.Commit, Kind: reconciler.EventApplied}
+	var unfinished *executors.RunError
+	switch {
+	case errors.As(err, &unfinished):
+		e.Kind, e.Text = reconciler.EventFailed, err.Error()
+		err = fmt.Errorf("%w\nwhat was done is recorded; 'hostctl apply' goes on from there", err)
+	case err != nil:
+		e.Kind, e.Text = reconciler.EventRefused, err.Error()
+	}
+	p.event(e)
+	if err == nil {
+		p.applied()
+	}
+	return err
 }
 
 // print writes to a terminal or a push's output; there is nobody to tell where that fails.

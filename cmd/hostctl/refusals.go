@@ -31,7 +31,7 @@ func (o *options) explain(err error) error {
 		return fmt.Errorf("%s to mend; check with 'hostctl validate'", count(len(problems), "problem", "problems"))
 	case errors.As(err, &refused):
 		for _, r := range refused.Refusals {
-			fmt.Fprintln(o.err, r.Text)
+			fmt.Fprintf(o.err, "%s\n\n", r)
 		}
 		return fmt.Errorf("the plan is refused for %s; nothing was changed", count(len(refused.Refusals), "reason", "reasons"))
 	case errors.As(err, &unmade):

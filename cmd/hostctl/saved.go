@@ -20,16 +20,16 @@ func savePlan(file string, p planner.Plan) error {
 	return nil
 }
 
-func readPlan(file string) (planner.Plan, []byte, error) {
+func readPlan(file string) (planner.Plan, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return planner.Plan{}, nil, fmt.Errorf("read the plan: %w; 'hostctl plan -out FILE' makes one", err)
+		return planner.Plan{}, fmt.Errorf("read the plan: %w; 'hostctl plan -out FILE' makes one", err)
 	}
 	p, err := planner.DecodePlan(b)
 	if err != nil {
-		return planner.Plan{}, nil, fmt.Errorf("%s: %w", file, err)
+		return planner.Plan{}, fmt.Errorf("%s: %w", file, err)
 	}
-	return p, b, nil
+	return p, nil
 }
 
 // obstacles says why a plan can't be carried out as it is, and for each reason what to do about it.

@@ -12,7 +12,7 @@ func showVerb(o *options) *cobra.Command {
 		Annotations: map[string]string{exitStatus: "0 printed, 1 it is no saved plan."},
 		Args:        needs("the file of a saved plan"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			p, _, err := readPlan(args[0])
+			p, err := readPlan(args[0])
 			if err != nil {
 				return err
 			}
