@@ -52,23 +52,19 @@ func (r *Reconciler) Plan(ctx context.Context, commit string) (planner.Plan, err
 
 // PlanTree plans a tree, which need not be committed: commit is "" then, and the plan can't be applied.
 func (r *Reconciler) PlanTree(ctx context.Context, tree schema.Tree, commit string) (planner.Plan, error) {
-	manifest, err := schema.Load(tree, r.Cache)
-	if err != nil {
-		return planner.Plan{}, err
-	}
-	manifest.Commit = commit
 	live, err := r.Inventory.Live(ctx)
 	if err != nil {
 		return planner.Plan{}, fmt.Errorf("read inventory: %w", err)
 	}
+	manifest, err := r.load(ctx, tree, live)
+	if err != nil {
+		return planner.Plan{}, err
+	}
+	manifest.Commit = commit
 	if live, err = r.resolveImages(ctx, manifest, live); err != nil {
 		return planner.Plan{}, err
 	}
-	p, err := planner.New(manifest, live, r.Policy)
-	if err != nil {
-		return p, &PlanError{Err: err}
-	}
-	return p, nil
+	return r.plan(ctx, manifest, live)
 }
 
 // resolveImages asks the engines for the images that the inventory knows no id of. Those that no engine holds stay

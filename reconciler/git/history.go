@@ -114,24 +114,28 @@ func (s *Source) Between(ctx context.Context, a, b string) ([]Info, error) {
 	return infos, nil
 }
 
-func (s *Source) between(ctx context.Context, a, b string) ([]Info, error) {
+func (s *Source) between(ctx context.Context, a, b string) (infos []Info, err error) {
+	err = s.eachBetween(ctx, a, b, func(c *object.Commit) { infos = append(infos, infoOf(c)) })
+	return infos, err
+}
+
+// eachBetween calls fn for the commits that b has and a doesn't, the newest first.
+func (s *Source) eachBetween(ctx context.Context, a, b string, fn func(*object.Commit)) error {
 	repo, err := s.repository()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	seen := map[plumbing.Hash]bool{}
 	if a != "" {
 		err := walk(ctx, repo, plumbing.NewHash(a), seen, func(*object.Commit) bool { return true })
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	var infos []Info
-	err = walk(ctx, repo, plumbing.NewHash(b), seen, func(c *object.Commit) bool {
-		infos = append(infos, infoOf(c))
+	return walk(ctx, repo, plumbing.NewHash(b), seen, func(c *object.Commit) bool {
+		fn(c)
 		return true
 	})
-	return infos, err
 }
 
 // walk passes a commit and its ancestors to fn, newer ones first, until fn returns false. It enters nothing that is in
