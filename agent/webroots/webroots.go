@@ -11,7 +11,7 @@
 //
 // What is in the folder is the tenant's to change at any moment, also while files are put in place. Therefore nothing
 // below the site is ever done by path (see package beneath), nothing is changed that isn't ours, and no owner is changed
-// of what was there. Data is never deleted.
+// of what was there. Data is deleted only where that was announced (see purge).
 package webroots
 
 import (
@@ -59,7 +59,7 @@ func (m *Manager) Apply(ctx context.Context, cs []planner.Change) []error {
 			errs[i] = executors.NotTried(ctx)
 			continue
 		}
-		if err := m.apply(c); err != nil {
+		if err := m.apply(ctx, c); err != nil {
 			errs[i] = executors.Errorf(kindOf(err), "%s: %w", c.Ref(), err)
 		}
 	}
@@ -74,7 +74,7 @@ func kindOf(err error) executors.Kind {
 	return executors.KindOf(err)
 }
 
-func (m *Manager) apply(c planner.Change) error {
+func (m *Manager) apply(ctx context.Context, c planner.Change) error {
 	o := c.New
 	if o == nil {
 		o = c.Old
@@ -87,7 +87,7 @@ func (m *Manager) apply(c planner.Change) error {
 		return executors.Errorf(executors.Refused, "%w", err)
 	}
 	if c.New == nil {
-		return executors.Errorf(executors.Refused, "it holds data, which this version never deletes")
+		return m.purge(ctx, w)
 	}
 	if w.Kept {
 		return m.keep(w)
