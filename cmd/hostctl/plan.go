@@ -45,6 +45,9 @@ A plan can be applied if it was made against an inventory, of files that are exa
 			if err := o.printPlan(p, asJSON); err != nil {
 				return err
 			}
+			if err := mistakes(p); err != nil {
+				return err
+			}
 			if !p.Empty() {
 				return exitCode(exitChanges)
 			}

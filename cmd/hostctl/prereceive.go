@@ -82,6 +82,9 @@ func (o *options) preReceive(ctx context.Context, m move) error {
 	}
 	p, err := o.planIncoming(ctx, source, m.to)
 	if err == nil {
+		err = brought(ctx, source, m.from, m.to, p)
+	}
+	if err == nil {
 		if !live {
 			fmt.Fprintf(o.out, "Preview of %s; only %s is applied.\n", branch, o.branch)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"hostctl/planner"
+	"hostctl/reconciler"
 	"hostctl/schema"
 )
 
@@ -20,6 +21,7 @@ func (o *options) warn(ws []schema.Warning) {
 func (o *options) explain(err error) error {
 	var (
 		problems schema.Errors
+		frozen   *reconciler.FrozenError
 		refused  *planner.RefusedError
 		unmade   planner.ProblemsError
 	)
@@ -29,6 +31,13 @@ func (o *options) explain(err error) error {
 			fmt.Fprintln(o.err, p)
 		}
 		return fmt.Errorf("%s to mend; check with 'hostctl validate'", count(len(problems), "problem", "problems"))
+	case errors.As(err, &frozen):
+		for _, f := range frozen.Frozen {
+			for _, p := range f.Errors {
+				fmt.Fprintln(o.err, p)
+			}
+		}
+		return mistakes(planner.Plan{Frozen: frozen.Frozen})
 	case errors.As(err, &refused):
 		for _, r := range refused.Refusals {
 			fmt.Fprintf(o.err, "%s\n\n", r)
