@@ -114,10 +114,12 @@ func (e *Executor) runsAs(ctx context.Context, c container.InspectResponse, o pl
 	return planner.HashOf(now) == planner.HashOf(o), nil
 }
 
-// isUp reports whether a container runs and isn't called unhealthy by its health check.
+// isUp reports whether a container runs, isn't called unhealthy by its health check, and is in a network: one that was
+// taken out of its own can't be reached, and putting it back would give it another address.
 func isUp(c container.InspectResponse) bool {
 	s := c.State
-	return s != nil && s.Running && !s.Paused && !s.Restarting && !s.Dead &&
+	cut := c.NetworkSettings != nil && len(c.NetworkSettings.Networks) == 0
+	return s != nil && !cut && s.Running && !s.Paused && !s.Restarting && !s.Dead &&
 		(s.Health == nil || s.Health.Status != container.Unhealthy)
 }
 

@@ -239,6 +239,21 @@ func TestUnhealthyIsNotObserved(t *testing.T) {
 	}
 }
 
+// A node that was taken out of its network is taken for gone, and made anew when it is created again.
+func TestNodeWithoutNetwork(t *testing.T) {
+	w := newWorld(t)
+	n := w.node(0)
+	fatal(t, w.started(t, n))
+	fatal(t, w.engine.NetworkDisconnect(t.Context(), w.inDocker("eu-1"), w.inDocker("web-1-0"), true))
+	if o := w.observed(t, n.Ref()); o != nil {
+		t.Errorf("observed: %s", planner.Encode(o))
+	}
+	fatal(t, w.apply(t, create(n)))
+	if o := w.observed(t, n.Ref()); planner.HashOf(o) != planner.HashOf(n) {
+		t.Errorf("made anew it is %s, want %s", planner.Encode(o), planner.Encode(n))
+	}
+}
+
 func TestDriftIsSeen(t *testing.T) {
 	w := newWorld(t)
 	fatal(t, w.started(t, w.node(0)))
