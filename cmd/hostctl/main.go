@@ -88,7 +88,8 @@ push, keeps it too.`,
 	f := root.PersistentFlags()
 	f.StringVarP(&o.dir, "chdir", "C", ".", "the config repository: a `folder`, a clone or a bare repository")
 	f.StringVar(&o.state, "state", os.Getenv("HOSTCTL_STATE"), "state `folder` of the platform, with its inventory ($HOSTCTL_STATE)")
-	f.StringVar(&o.database, "database", os.Getenv("HOSTCTL_DATABASE"), "the inventory as sqlite:`file`; without it inventory.db in the state folder ($HOSTCTL_DATABASE)")
+	f.StringVar(&o.database, "database", os.Getenv("HOSTCTL_DATABASE"), "the inventory: a `URL`, postgres://user@host/name or sqlite:file; without it inventory.db in the state folder ($HOSTCTL_DATABASE)")
+	f.Lookup("database").DefValue = "" // no help shows it: it may hold a password
 	f.StringVar(&o.agent, "agent", os.Getenv("HOSTCTL_AGENT"), "the node-agent `program`; without it the one beside hostctl ($HOSTCTL_AGENT)")
 	f.StringVar(&o.branch, "branch", "main", "the `branch` that is made true")
 	root.SetHelpCommand(helpVerb())

@@ -21,7 +21,7 @@ func (o *options) platform(ctx context.Context, repository string) (*wire.Platfo
 		State: o.state, Database: o.database, Agent: o.agent, Repo: repository, Branch: o.branch, Program: "hostctl",
 		Log: slog.New(&warnings{w: o.err}),
 	}
-	if _, err := os.Stat(c.InventoryFile()); errors.Is(err, fs.ErrNotExist) {
+	if isMissing(c.InventoryFile()) {
 		fmt.Fprintf(o.err, "warning: %s holds no inventory yet; a new one is made\n", o.state)
 	}
 	return wire.Open(ctx, c)
@@ -30,11 +30,20 @@ func (o *options) platform(ctx context.Context, repository string) (*wire.Platfo
 // inventory opens the inventory to look at it. One that isn't there is not made: its folder is likely misspelled.
 func (o *options) inventory(ctx context.Context) (*inventory.Store, error) {
 	c := wire.Config{State: o.state, Database: o.database}
-	if _, err := os.Stat(c.InventoryFile()); errors.Is(err, fs.ErrNotExist) {
+	if isMissing(c.InventoryFile()) {
 		return nil, fmt.Errorf("there is no inventory %s; name the platform's folder with --state, or make a new one: 'hostctl plan --state %s'",
 			c.InventoryFile(), o.state)
 	}
 	return wire.OpenInventory(ctx, c)
+}
+
+// isMissing reports whether the inventory's file is known not to be there.
+func isMissing(file string) bool {
+	if file == "" {
+		return false // a database server's
+	}
+	_, err := os.Stat(file)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // warnings is a slog.Handler that tells a person what a daemon would log, from warnings on.

@@ -31,7 +31,8 @@ func (c *config) flags() *flag.FlagSet {
 	f.StringVar(&c.Repo, "repo", c.Repo, "the bare config repository to watch: a `folder` (HOSTD_REPO)")
 	f.StringVar(&c.Branch, "branch", c.Branch, "the `branch` that is made true (HOSTD_BRANCH)")
 	f.StringVar(&c.State, "state", c.State, "`folder` of the inventory, the CA and the socket (HOSTD_STATE)")
-	f.StringVar(&c.Database, "database", c.Database, "the inventory, sqlite:`file`; without it inventory.db in the state folder (HOSTD_DATABASE)")
+	f.StringVar(&c.Database, "database", c.Database, "the inventory: a `URL`, postgres://user@host/name or sqlite:file; without it inventory.db in the state folder (HOSTD_DATABASE)")
+	f.Lookup("database").DefValue = "" // no help shows it: it may hold a password
 	f.StringVar(&c.Agent, "agent", c.Agent, "the node-agent `program`; without it the one beside hostd (HOSTD_AGENT)")
 	f.StringVar(&c.Listen, "listen", c.Listen, "`address` of /healthz, /readyz and /metrics; empty for none (HOSTD_LISTEN)")
 	f.DurationVar(&c.LookEvery, "look-every", c.LookEvery, "`time` between looks at the engines, and whether the nodes answer (HOSTD_LOOK_EVERY)")

@@ -115,6 +115,7 @@ func serve(ctx context.Context, c config, t *term, health *health, loop *reconci
 	g.Go(func() error { return serveHTTP(ctx, local, web.Local(loop)) })
 	g.Go(func() error { return loop.Run(ctx) })
 	g.Go(func() error { return platform.WatchEngines(ctx, loop.Targets, loop.Look) })
+	g.Go(func() error { return platform.Store.Watch(ctx, loop.Wake) })
 	platform.Log.Info("watching", "repo", c.Repo, "branch", c.Branch, "state", c.State)
 	err = g.Wait()
 	if t.check() == nil {

@@ -5,7 +5,11 @@ package inventory
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
+	"hostctl/reconciler"
+	"hostctl/reconciler/inventory/postgres"
 	"hostctl/reconciler/inventory/record"
 	"hostctl/reconciler/inventory/sqlite"
 )
@@ -14,12 +18,35 @@ import (
 // processes.
 type Store struct{ record.Store }
 
-// Open opens the inventory in a file, makes it if there is none, and brings its tables up to date. A run whose holder
-// has died is ended as interrupted.
-func Open(ctx context.Context, file string) (*Store, error) {
-	s, err := sqlite.Open(ctx, file)
+// Open opens the inventory in a file, made if there is none, or in a database by its URL, postgres://…, and brings its
+// tables up to date. A run whose holder has died is ended as interrupted. No password is in what it returns.
+func Open(ctx context.Context, name string) (*Store, error) {
+	var s record.Store
+	var err error
+	switch {
+	case postgres.IsURL(name):
+		s, err = postgres.Open(ctx, name)
+	case strings.Contains(name, "://"):
+		err = fmt.Errorf("open inventory: no store is called %s://; want postgres://USER@HOST:PORT/DATABASE, or a file", name[:strings.Index(name, "://")])
+	default:
+		s, err = sqlite.Open(ctx, name)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &Store{s}, nil
+}
+
+// IsURL reports whether Open takes a name for that of a database, and not of a file.
+func IsURL(name string) bool { return strings.Contains(name, "://") }
+
+var _ reconciler.Watcher = (*Store)(nil)
+
+// Watch implements reconciler.Watcher. Of changes in a file nobody tells.
+func (s *Store) Watch(ctx context.Context, changed func()) error {
+	if w, ok := s.Store.(reconciler.Watcher); ok {
+		return w.Watch(ctx, changed)
+	}
+	<-ctx.Done()
+	return nil
 }

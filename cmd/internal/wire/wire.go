@@ -24,7 +24,7 @@ import (
 // Config is what a program is told on its command line or in its environment.
 type Config struct {
 	State    string // folder of the inventory, the CA and hostd's socket
-	Database string // "sqlite:FILE"; "" is inventory.db in State
+	Database string // "sqlite:FILE" or "postgres://…"; "" is inventory.db in State
 	Agent    string // the node-agent program; "" looks beside this program
 	Repo     string // the config repository; "" for none: then only files can be planned
 	Branch   string
@@ -82,21 +82,28 @@ func openSource(c Config) (reconciler.Source, error) {
 
 // OpenInventory opens the inventory alone.
 func OpenInventory(ctx context.Context, c Config) (*inventory.Store, error) {
-	if c.Database != "" && !strings.HasPrefix(c.Database, sqlite) {
-		return nil, errors.New("--database: want sqlite:FILE; this version keeps its inventory in SQLite only")
+	if file := c.InventoryFile(); file != "" {
+		return inventory.Open(ctx, file)
 	}
-	return inventory.Open(ctx, c.InventoryFile())
+	if !inventory.IsURL(c.Database) {
+		return nil, errors.New("--database: want postgres://USER@HOST:PORT/DATABASE or sqlite:FILE")
+	}
+	return inventory.Open(ctx, c.Database)
 }
 
 // sqlite begins the name of a database that is a file.
 const sqlite = "sqlite:"
 
-// InventoryFile returns the file of the inventory.
+// InventoryFile returns the file of the inventory, "" where it stands in a database server.
 func (c Config) InventoryFile() string {
-	if c.Database != "" {
-		return strings.TrimPrefix(c.Database, sqlite)
+	if c.Database == "" {
+		return filepath.Join(c.State, "inventory.db")
 	}
-	return filepath.Join(c.State, "inventory.db")
+	file, ok := strings.CutPrefix(c.Database, sqlite)
+	if !ok {
+		return ""
+	}
+	return file
 }
 
 func holder(program string) reconciler.Holder {

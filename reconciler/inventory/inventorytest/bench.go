@@ -35,7 +35,8 @@ func Sites(n int) []planner.Object {
 	return out[:n]
 }
 
-func creates(objects []planner.Object) []planner.Change {
+// Creates makes changes of objects.
+func Creates(objects []planner.Object) []planner.Change {
 	cs := make([]planner.Change, len(objects))
 	for i, o := range objects {
 		cs[i] = planner.Change{ID: i + 1, Action: planner.Create, New: o, Why: "declared"}
@@ -64,7 +65,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func fill(t testing.TB, s record.Store, cs []planner.Change) {
+// Fill puts objects into an inventory, by a run that goes well.
+func Fill(t testing.TB, s record.Store, cs []planner.Change) {
 	t.Helper()
 	j := begin(t, s, cs)
 	must(t, j.Started(t.Context(), cs))
@@ -86,7 +88,7 @@ func benchmarkLive(b *testing.B, fresh func(testing.TB) func() record.Store) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			open := fresh(b)
 			s := open()
-			fill(b, s, creates(Sites(n)))
+			Fill(b, s, Creates(Sites(n)))
 			b.Run("cold", func(b *testing.B) {
 				for b.Loop() {
 					s := open()
@@ -115,7 +117,7 @@ func benchmarkLive(b *testing.B, fresh func(testing.TB) func() record.Store) {
 // benchmarkRun journals a run of 10,000 changes, in one batch and in batches of 100.
 func benchmarkRun(b *testing.B, fresh func(testing.TB) func() record.Store) {
 	const n = 10_000
-	cs := creates(Sites(n))
+	cs := Creates(Sites(n))
 	for _, size := range []int{n, 100} {
 		b.Run(fmt.Sprintf("batches of %d", size), func(b *testing.B) {
 			for b.Loop() {
@@ -138,14 +140,14 @@ func benchmarkLiveAfter(b *testing.B, fresh func(testing.TB) func() record.Store
 	const n = 100
 	s := fresh(b)()
 	all := Sites(250_000)
-	fill(b, s, creates(all))
+	Fill(b, s, Creates(all))
 	updates := make([]planner.Change, n)
 	for i, o := range all[:n] {
 		updates[i] = planner.Change{ID: i + 1, Action: planner.Update, Old: o, New: o, Expect: planner.HashOf(o)}
 	}
 	for b.Loop() {
 		b.StopTimer()
-		fill(b, s, updates)
+		Fill(b, s, updates)
 		b.StartTimer()
 		if _, err := s.Live(b.Context()); err != nil {
 			b.Fatal(err)
@@ -158,7 +160,7 @@ func benchmarkBatch(b *testing.B, fresh func(testing.TB) func() record.Store, st
 	const n = 10_000
 	s := fresh(b)()
 	all := Sites(250_000)
-	fill(b, s, creates(all))
+	Fill(b, s, Creates(all))
 	updates := make([]planner.Change, n)
 	for i, o := range all[:n] {
 		updates[i] = planner.Change{ID: i + 1, Action: planner.Update, Old: o, New: o, Expect: planner.HashOf(o)}

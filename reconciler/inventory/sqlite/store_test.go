@@ -9,6 +9,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/pressly/goose/v3"
+
+	"hostctl/migrations"
 	"hostctl/planner"
 	"hostctl/reconciler/inventory/inventorytest"
 	"hostctl/reconciler/inventory/record"
@@ -70,6 +73,17 @@ func TestBackupIsWhole(t *testing.T) {
 	inventorytest.CheckTables(t, db, `
 		SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c
 		WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND t.name NOT IN ('goose_db_version', 'removals')`)
+}
+
+// A file of the first version, with data in it, is brought up to date when it is opened.
+func TestMigrateWithData(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "inventory.db")
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	inventorytest.TestMigrate(t, goose.DialectSQLite3, db, migrations.SQLite(), func() record.Store { return open(t, file) })
 }
 
 // Every statement is one that the tables can answer.
