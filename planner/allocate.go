@@ -210,8 +210,9 @@ func (x *expansion) port(n *node, ports []schema.Port) int {
 // given up. A uid is never released.
 func (x *expansion) released() []Allocation {
 	var out []Allocation
+	sites := x.declaredSites()
 	for _, a := range x.live.Allocations {
-		if a.Scope == scopeUID {
+		if a.Scope == scopeUID || a.Scope == scopeSite && !x.siteReleased(a, sites) {
 			continue
 		}
 		nodeName, _, _ := strings.Cut(a.Key, "/")

@@ -119,7 +119,7 @@ func (d *draft) lost(ref Ref) bool {
 func (d *draft) compare(ref Ref, want Object) {
 	have := d.now(ref)
 	why, dirty := d.live.Dirty[ref]
-	if have != nil && !dirty && !d.madeAgain(ref) && equal(have, want) && ref.Kind != KindServer {
+	if have != nil && !dirty && !d.madeAgain(ref) && equal(have, want) && ref.Kind != KindServer && renamed(have, want) == "" {
 		return
 	}
 	if !d.usable(ref) {
@@ -182,6 +182,8 @@ func (d *draft) toward(ref Ref, have, want Object, why Reason, dirty bool) step 
 		}
 	case dirty:
 		s.why = "dirty: " + why.Text
+	case renamed(have, want) != "":
+		s.why = "renamed from " + renamed(have, want)
 	case ref.Kind == KindAgent && d.madeAgain(ref):
 		s.why = "its container is made again"
 		s.again = d.nodes[ref.Name].class == rolled && equal(have, want)

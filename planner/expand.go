@@ -58,6 +58,7 @@ func expand(m schema.Manifest, live Live, p Policy) (*expansion, error) {
 		x.expandTraffic()
 		x.expandDNS()
 		x.keepData()
+		x.hintRenames()
 	}
 	if len(x.problems) > 0 {
 		slices.Sort(x.problems)

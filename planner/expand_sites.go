@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strings"
 
 	"hostctl/schema"
 )
@@ -57,7 +58,7 @@ func (x *expansion) expandSites() {
 			x.problemf("webroot %s of tenant %s: the tenant has no web shard", w.Name, w.Tenant)
 			continue
 		}
-		s := site{name: siteName(w.Tenant, w.Name), shard: x.shards[t.WebShard], fqdns: fqdns[[2]string{w.Tenant, w.Name}]}
+		s := site{name: x.siteOf(w, t.WebShard), shard: x.shards[t.WebShard], fqdns: fqdns[[2]string{w.Tenant, w.Name}]}
 		for _, f := range s.fqdns {
 			s.hostnames = append(s.hostnames, f.Hostname)
 		}
@@ -84,10 +85,10 @@ func (x *expansion) expandTenant(t *schema.Tenant) {
 }
 
 func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingPlan) {
-	owner := ownerOf(w.Meta)
+	owner, folder := ownerOf(w.Meta), strings.TrimPrefix(s.name, w.Tenant+".")
 	root := Webroot{
 		Meta:   Meta{Target: s.shard.name, Name: s.name, From: owner, On: x.webrootNeeds(s.shard, w.Tenant)},
-		Tenant: w.Tenant, Site: w.Name, UID: x.uid(w.Tenant), DocumentRoot: w.DocumentRoot, Files: w.Content,
+		Tenant: w.Tenant, Site: folder, UID: x.uid(w.Tenant), DocumentRoot: w.DocumentRoot, Files: w.Content,
 		Purge: w.Deletion == schema.Delete,
 	}
 	x.add(root)
@@ -103,7 +104,7 @@ func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingP
 		if w.Runtime.Type == schema.RuntimePHP {
 			r := Runtime{
 				Meta:   Meta{Target: n.name, Name: s.name + "/php-" + w.Runtime.Version, From: owner, On: []Ref{user, root.Ref()}},
-				Tenant: w.Tenant, Site: w.Name, Type: w.Runtime.Type, Version: w.Runtime.Version, Login: login(w.Tenant),
+				Tenant: w.Tenant, Site: folder, Type: w.Runtime.Type, Version: w.Runtime.Version, Login: login(w.Tenant),
 				Env: w.Env, INI: w.PHP.INI, FPM: w.PHP.FPM,
 			}
 			if plan != nil {
@@ -119,7 +120,7 @@ func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingP
 		}
 		x.add(Vhost{
 			Meta:   Meta{Target: n.name, Name: s.name, From: owner, On: needs},
-			Tenant: w.Tenant, Site: w.Name, Hostnames: s.hostnames, DocumentRoot: w.DocumentRoot,
+			Tenant: w.Tenant, Site: folder, Hostnames: s.hostnames, DocumentRoot: w.DocumentRoot,
 			Type: w.Runtime.Type, Version: w.Runtime.Version, Redirects: w.Redirects,
 		})
 	}

@@ -27,7 +27,7 @@ type Reason struct {
 // Allocation is a decision that must not be made twice: a uid, an address, a port, the host of a node. It is unique by
 // (Scope, Value), and by (Scope, Key).
 type Allocation struct {
-	Scope string `json:"scope"` // "uid", "address/<cluster>", "port/<host>/<tcp|udp>", "host" (key: node, value "<host>#<node>")
+	Scope string `json:"scope"` // "uid", "address/<cluster>", "port/<host>/<tcp|udp>", "host" (key: node, value "<host>#<node>"), "site"
 	Key   string `json:"key"`
 	Value string `json:"value"`
 }
