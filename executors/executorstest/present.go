@@ -3,6 +3,7 @@ package executorstest
 import (
 	"context"
 	"testing"
+	"time"
 
 	"hostctl/executors"
 	"hostctl/executors/checked"
@@ -45,12 +46,17 @@ func testPresent(t *testing.T, s *suite) {
 	s.wantPresent(t, s.created())
 	s.mustApply(t, s.updates())
 	s.wantPresent(t, s.updated())
+	began := time.Now()
+	s.present(t)
+	t.Logf("%d objects at once are read in %s", len(s.Samples), time.Since(began).Round(100*time.Microsecond))
 	for _, x := range s.Samples {
 		r := x.Create.Ref()
+		began := time.Now()
 		found, err := s.e.(executors.Reader).Present(t.Context(), []planner.Ref{r, {Kind: r.Kind, Target: r.Target, Name: "../" + r.Name}})
 		if err != nil || len(found) != 1 || found[r] == nil {
 			t.Errorf("present of %s alone: %v, %v", r, found, err)
 		}
+		t.Logf("%s is read in %s", r.Kind, time.Since(began).Round(100*time.Microsecond))
 	}
 }
 
