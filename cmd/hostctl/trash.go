@@ -26,9 +26,9 @@ func trashVerb(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trash",
 		Short: "List what nobody declares any more and is kept for its data, and until when",
-		Long: `trash lists data that has outlived its resource: nothing serves it, and it is all there. Declare the resource again, best with
-'git revert', and it has its data back. When its time is over, the next plan deletes it and says so. How long that is,
-Platform.spec.keep says; metadata.deletionPolicy: Delete deletes a resource's data with it.`,
+		Long: `trash lists data that has outlived its resource: nothing serves it, and it is all there. Declare the resource again,
+best with 'git revert', and it has its data back. When its time is over, the next plan deletes it and says so. How long
+that is, Platform.spec.keep says; metadata.deletionPolicy: Delete deletes a resource's data with it.`,
 		Example:           "  hostctl trash --state DIR",
 		Annotations:       map[string]string{exitStatus: "0 told, whatever it is; 1 an error."},
 		Args:              noOperands,
