@@ -97,7 +97,7 @@ kind: HostingPlan
 metadata:
   name: standard
 spec:
-  limits: {webroots: 1, fqdns: %d, zones: 1, records: 10}
+  limits: {webroots: 1, fqdns: %d, zones: 1, records: 1000}
 `, 59999+o.Tenants, o.FQDNs)
 }
 

@@ -28,61 +28,70 @@ type Platform struct {
 	Agent string // the node-agent program
 }
 
-// Apply applies the newest commit and returns how many objects the far sides hold then. They forget all from one Apply to
-// the next; the inventory doesn't.
-func Apply(ctx context.Context, p Platform) (objects int, err error) {
-	if err := os.MkdirAll(p.State, 0o700); err != nil {
-		return 0, err
-	}
-	store, err := inventory.Open(ctx, filepath.Join(p.State, "inventory.db"))
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	far := &memory.Executor{}
-	r, err := p.reconciler(store, far)
-	if err != nil {
-		return 0, err
-	}
-	head, err := r.Source.Head(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if err := p.setImages(ctx, r, head); err != nil {
-		return 0, err
-	}
-	plan, err := r.Plan(ctx, head)
-	if err != nil {
-		return 0, err
-	}
-	if err := r.Apply(ctx, plan, nil); err != nil {
-		return 0, err
-	}
-	held, err := far.Observe(ctx)
-	return len(held), err
+// World is a reconciler whose far sides are in memory.
+type World struct {
+	*reconciler.Reconciler
+	Far *memory.Executor
 }
 
-func (p Platform) reconciler(store *inventory.Store, far executors.Executor) (*reconciler.Reconciler, error) {
+// Open opens the platform's inventory. Its far sides hold nothing, whatever the inventory says.
+func Open(ctx context.Context, p Platform) (World, error) {
+	if err := os.MkdirAll(p.State, 0o700); err != nil {
+		return World{}, err
+	}
 	source, err := git.Open(p.Repo, "main")
 	if err != nil {
-		return nil, err
+		return World{}, err
 	}
 	agent, err := os.ReadFile(p.Agent)
 	if err != nil {
-		return nil, err
+		return World{}, err
+	}
+	store, err := inventory.Open(ctx, filepath.Join(p.State, "inventory.db"))
+	if err != nil {
+		return World{}, err
 	}
 	sum := sha256.Sum256(agent)
-	return &reconciler.Reconciler{
-		Source: source, Inventory: store, Log: slog.New(slog.DiscardHandler),
+	far := &memory.Executor{}
+	return World{Far: far, Reconciler: &reconciler.Reconciler{
+		Source: source, Inventory: store, Log: slog.New(slog.DiscardHandler), Cache: schema.NewCache(),
 		Connect: func(planner.Target, reconciler.Session) (executors.Executor, error) { return far, nil },
 		Policy:  planner.Policy{AgentBinary: hex.EncodeToString(sum[:])},
 		Holder:  reconciler.Holder{Name: "inmemory"},
-	}, nil
+	}}, nil
+}
+
+// Close closes the inventory.
+func (w World) Close() error { return w.Inventory.Close() }
+
+// Apply applies the newest commit of a platform and returns how many objects the far sides hold then.
+func Apply(ctx context.Context, p Platform) (objects int, err error) {
+	w, err := Open(ctx, p)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	head, err := w.Source.Head(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := w.setImages(ctx, head); err != nil {
+		return 0, err
+	}
+	plan, err := w.Plan(ctx, head)
+	if err != nil {
+		return 0, err
+	}
+	if err := w.Apply(ctx, plan, nil); err != nil {
+		return 0, err
+	}
+	held, err := w.Far.Observe(ctx)
+	return len(held), err
 }
 
 // setImages gives every image an id, as if an engine held it.
-func (p Platform) setImages(ctx context.Context, r *reconciler.Reconciler, commit string) error {
-	tree, err := r.Source.Tree(ctx, commit)
+func (w World) setImages(ctx context.Context, commit string) error {
+	tree, err := w.Source.Tree(ctx, commit)
 	if err != nil {
 		return err
 	}
@@ -94,5 +103,5 @@ func (p Platform) setImages(ctx context.Context, r *reconciler.Reconciler, commi
 	for _, profile := range m.NodeProfiles {
 		ids[profile.Image] = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(profile.Image)))
 	}
-	return r.Inventory.SetImages(ctx, ids)
+	return w.Inventory.SetImages(ctx, ids)
 }
