@@ -64,7 +64,14 @@ type Manifest struct {
 	Records      []ZoneRecord
 	Frozen       []Frozen  // tenants that are as an earlier commit had them, sorted
 	Warnings     []Warning // what is allowed and probably not meant, in order of position
+
+	// Parts tells by tenant ("" is the platform) which files its resources were read from. Where both the part of a tenant
+	// and that of the platform are the same in two manifests, so are the tenant's resources. Nil where that isn't known.
+	Parts map[string]Part
 }
+
+// Part is the SHA-256 of the paths, modes and blobs of files.
+type Part [32]byte
 
 // Warning is a finding that refuses nothing; the plan shows it.
 type Warning struct {

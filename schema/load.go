@@ -30,6 +30,7 @@ func Load(t Tree, cache Cache) (Manifest, error) {
 	}
 	c.check()
 	m := c.manifest()
+	m.Parts = l.layout.parts()
 	errs := slices.Concat(l.errors, c.errors)
 	if len(errs) > 0 {
 		return m, errs.sorted()
