@@ -37,7 +37,7 @@ func applied(p planner.Plan) planner.Live {
 }
 
 func BenchmarkNew(b *testing.B) {
-	m := large(10_000)
+	m := parted(large(10_000))
 	first, err := planner.New(m, planner.Live{}, agent)
 	if err != nil {
 		b.Fatal(err)
@@ -45,21 +45,29 @@ func BenchmarkNew(b *testing.B) {
 	live := applied(first)
 	one := large(10_000)
 	one.FQDNs = append(one.FQDNs, schema.FQDN{Meta: meta(schema.KindFQDN, "tenant-000001", "new.z.test"), Hostname: "new.z.test", Webroot: "www", ManageDNS: true})
+	one = parted(one)
+	var memo planner.Memo
+	if _, err := memo.New(m, live, agent); err != nil {
+		b.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		m    schema.Manifest
 		live planner.Live
 		want int
+		plan func(schema.Manifest, planner.Live, planner.Policy) (planner.Plan, error)
 	}{
-		{"everything", m, planner.Live{}, len(first.Changes)},
-		{"nothing", m, live, 0},
-		{"one name", one, live, 4},
+		{"everything", m, planner.Live{}, len(first.Changes), planner.New},
+		{"nothing", m, live, 0, planner.New},
+		{"one name", one, live, 4, planner.New},
+		{"nothing with memo", m, live, 0, memo.New},
+		{"one name with memo", one, live, 4, memo.New},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			var peak uint64
 			for b.Loop() {
-				p, err := planner.New(c.m, c.live, agent)
+				p, err := c.plan(c.m, c.live, agent)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -31,6 +31,7 @@ type expansion struct {
 	sites    []site
 	problems []string
 	notes    []string
+	noted    map[string]bool // tenants that notes come from though nothing may change; "" is the platform
 }
 
 // cluster is a Cluster with the groups of nodes that serve it.
@@ -51,6 +52,7 @@ func expand(m schema.Manifest, live Live, p Policy) (*expansion, error) {
 		nodes:    map[string]*node{},
 		hosts:    map[string]*host{},
 		index:    indexLive(live),
+		noted:    map[string]bool{},
 	}
 	x.expandNodes()
 	if len(x.problems) == 0 { // without nodes the rest would only repeat what is wrong with them
@@ -75,6 +77,12 @@ func (x *expansion) problemf(format string, args ...any) {
 
 func (x *expansion) notef(format string, args ...any) {
 	x.notes = append(x.notes, fmt.Sprintf(format, args...))
+}
+
+// stand notes what a tenant's resources say in every plan, whether it changes anything or not.
+func (x *expansion) stand(tenant, format string, args ...any) {
+	x.noted[tenant] = true
+	x.notef(format, args...)
 }
 
 func (x *expansion) allNotes() []string {

@@ -92,7 +92,7 @@ func (x *expansion) expandHostname(t *dnsTables, shard *group, f *schema.FQDN) {
 	case z == nil || shard.drain || shard.count == 0:
 		return
 	case z.Tenant != "" && z.Tenant != f.Tenant:
-		x.notef("%s gets no automatic record: its zone %s is another tenant's", f.Hostname, z.Domain)
+		x.stand(f.Tenant, "%s gets no automatic record: its zone %s is another tenant's", f.Hostname, z.Domain)
 		return
 	}
 	var routes []Ref
@@ -110,7 +110,7 @@ func (x *expansion) expandHostname(t *dnsTables, shard *group, f *schema.FQDN) {
 		switch {
 		case len(family.values) == 0:
 		case r != nil:
-			x.notef("%s %s: the record at %s:%d wins over the automatic one", f.Hostname, family.rrtype, r.Position.File, r.Position.Line)
+			x.stand(f.Tenant, "%s %s: the record at %s:%d wins over the automatic one", f.Hostname, family.rrtype, r.Position.File, r.Position.Line)
 		default:
 			x.addRRset(z, RRset{
 				Meta: Meta{From: ownerOf(f.Meta)}, FQDN: f.Hostname, Type: family.rrtype,
@@ -153,7 +153,7 @@ func (x *expansion) publishedAddresses() {
 		slices.Sort(c.v4)
 		slices.Sort(c.v6)
 		if len(c.v4)+len(c.v6) == 0 && len(x.m.FQDNs) > 0 && len(x.m.Zones) > 0 {
-			x.notef("cluster %s has no published LBAddress: its host names get no automatic records", c.Name)
+			x.stand("", "cluster %s has no published LBAddress: its host names get no automatic records", c.Name)
 		}
 	}
 }

@@ -149,7 +149,7 @@ func (w *wish) manifest(commit int) schema.Manifest {
 	}
 	w.declareShards(&m)
 	w.declareTenants(&m)
-	return m
+	return parted(m)
 }
 
 func (w *wish) declareShards(m *schema.Manifest) {
@@ -235,6 +235,10 @@ func TestHistories(t *testing.T) {
 		}
 		same(w)
 	})
+	t.Logf("%d plans left tenants out", spared.Load())
+	if spared.Load() == 0 {
+		t.Error("no plan was made that leaves tenants out")
+	}
 }
 
 // mayDestroy lets histories take away what they like.
@@ -277,7 +281,9 @@ func attempt(t *rapid.T, w *world, wish *wish, commit, faults int, log *bytes.Bu
 }
 
 func plan(t *rapid.T, w *world, m schema.Manifest) planner.Plan {
+	w.memo.look(&w.live)
 	p, err := planner.New(m, w.live, mayDestroy)
+	w.memo.compare(t, m, w.live, p, err)
 	if err != nil {
 		w.violated("%v", err)
 		return p

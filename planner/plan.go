@@ -15,6 +15,14 @@ type Live struct {
 	Targets     []Target          // of the last plan that was applied: where objects that are to go can be found
 	Memory      Memory            // what is remembered of the last plan that was applied
 	Due         []Ref             // kept for their data, for long enough; sorted
+	Lately      []Lately          // how Version was reached, as far as that is known: each begins where the one before ends
+}
+
+// Lately names every object that may have changed from one version of the inventory to a later one: its content, whether
+// it is there, or whether it is dirty.
+type Lately struct {
+	From, To string // as Live.Version has them
+	Refs     []Ref
 }
 
 // Reason says why an object is dirty.

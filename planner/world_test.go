@@ -18,6 +18,8 @@ type world struct {
 	manifest schema.Manifest
 	broken   []string // violations of a guarantee
 
+	memo memory // what plans are made with besides New, which must make no difference
+
 	killed  map[string]bool // nodes whose container went away by itself
 	service map[string]bool // load balancers that held all routes when a run last ended well, and weren't touched since
 	stale   map[string]bool // nodes that couldn't be reached since a run last ended well

@@ -1,0 +1,4 @@
+package planner
+
+// Spared returns how many plans were made without planning everything.
+func (m *Memo) Spared() int { return m.spared }
