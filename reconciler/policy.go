@@ -19,7 +19,7 @@ type Trailers interface {
 // plan plans a manifest. Only where the guards refuse are the messages read of the commits since the last applied one: what
 // they allow by name may be destroyed.
 func (r *Reconciler) plan(ctx context.Context, m schema.Manifest, live planner.Live) (planner.Plan, error) {
-	p, err := planner.New(m, live, r.Policy)
+	p, err := r.newPlan(m, live, r.Policy)
 	var refused *planner.RefusedError
 	source, ok := r.Source.(Trailers)
 	if !errors.As(err, &refused) || !ok || m.Commit == "" || m.Commit == live.Commit {
@@ -34,7 +34,7 @@ func (r *Reconciler) plan(ctx context.Context, m schema.Manifest, live planner.L
 	}
 	policy := r.Policy
 	policy.AllowDestroy = append(said, policy.AllowDestroy...)
-	p, err = planner.New(m, live, policy)
+	p, err = r.newPlan(m, live, policy)
 	return p, planError(err)
 }
 

@@ -20,7 +20,8 @@ type Reconciler struct {
 	Holder    Holder
 	Log       *slog.Logger
 
-	Cache schema.Cache // of parsed blobs; nil: none
+	Cache schema.Cache  // of parsed blobs; nil: none
+	Memo  *planner.Memo // of the last plan; nil: every plan is a whole one
 }
 
 // Connect opens the far side of a target that names a Docker engine or a node's agent. An executor that can be closed
@@ -65,6 +66,14 @@ func (r *Reconciler) PlanTree(ctx context.Context, tree schema.Tree, commit stri
 		return planner.Plan{}, err
 	}
 	return r.plan(ctx, manifest, live)
+}
+
+// newPlan is planner.New, with what is remembered of the last plan.
+func (r *Reconciler) newPlan(m schema.Manifest, live planner.Live, p planner.Policy) (planner.Plan, error) {
+	if r.Memo == nil {
+		return planner.New(m, live, p)
+	}
+	return r.Memo.New(m, live, p)
 }
 
 // resolveImages asks the engines for the images that the inventory knows no id of. Those that no engine holds stay

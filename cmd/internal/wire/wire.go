@@ -67,6 +67,7 @@ func Open(ctx context.Context, c Config) (*Platform, error) {
 		Holder:    holder(c.Program),
 		Log:       c.Log,
 		Cache:     schema.NewCache(),
+		Memo:      &planner.Memo{},
 	}}, nil
 }
 

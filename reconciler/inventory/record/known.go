@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -18,7 +19,12 @@ type Known struct {
 	version int64
 	state   planner.State // nil: nothing was read yet
 	dirty   map[planner.Ref]planner.Reason
+	lately  []planner.Lately // never changed in place: readers share it
+	touched []planner.Ref    // by the reading that is under way
 }
+
+// latelyKept is how many readings that found changes are told of. Who has seen none of them looks at everything.
+const latelyKept = 64
 
 // Rows are the objects of a store as one transaction sees them.
 type Rows interface {
@@ -38,17 +44,28 @@ func (k *Known) Read(ctx context.Context, rows Rows, l *planner.Live) error {
 	defer k.mu.Unlock()
 	// Another reader may have seen more than this transaction does.
 	if k.state == nil || k.version > version || k.version < version-RemovalsKept {
-		k.version, k.state, k.dirty = -1, planner.State{}, map[planner.Ref]planner.Reason{}
+		k.version, k.state, k.dirty, k.lately = -1, planner.State{}, map[planner.Ref]planner.Reason{}, nil
 	}
 	if k.version != version {
+		k.touched = nil
 		if err := k.catchUp(ctx, rows); err != nil {
 			k.state = nil // half of it
 			return err
 		}
+		k.tell(version)
 		k.version = version
 	}
-	l.State, l.Dirty = maps.Clone(k.state), maps.Clone(k.dirty)
+	l.State, l.Dirty, l.Lately = maps.Clone(k.state), maps.Clone(k.dirty), k.lately
 	return nil
+}
+
+// tell notes what the reading that led to a version has touched, unless it was the first one.
+func (k *Known) tell(version int64) {
+	if k.version < 0 {
+		return
+	}
+	one := planner.Lately{From: strconv.FormatInt(k.version, 10), To: strconv.FormatInt(version, 10), Refs: k.touched}
+	k.lately = append(slices.Clone(k.lately[max(0, len(k.lately)+1-latelyKept):]), one)
 }
 
 func (k *Known) catchUp(ctx context.Context, rows Rows) error {
@@ -68,6 +85,7 @@ func (k *Known) forget(text string) error {
 	}
 	delete(k.state, ref)
 	delete(k.dirty, ref)
+	k.touched = append(k.touched, ref)
 	return nil
 }
 
@@ -82,6 +100,9 @@ func (k *Known) add(r *Row) {
 		delete(k.state, ref)
 	default:
 		return // there is no row without either: a delete leaves what it is to delete
+	}
+	if k.version >= 0 {
+		k.touched = append(k.touched, ref)
 	}
 	if r.Dirty == "" {
 		delete(k.dirty, ref)
