@@ -89,6 +89,14 @@ func Encode(o Object) []byte {
 
 // Decode reads what Encode wrote. Unknown kinds and unknown keys are errors: a newer hostctl wrote them.
 func Decode(b []byte) (Object, error) {
+	if o, ok := decodeCanonical(b); ok {
+		return o, nil
+	}
+	return decodeAny(b)
+}
+
+// decodeAny reads an object in whatever form encoding/json takes.
+func decodeAny(b []byte) (Object, error) {
 	var e envelope
 	if err := json.Unmarshal(b, &e); err != nil {
 		return nil, fmt.Errorf("decode object: %w", err)
