@@ -25,6 +25,8 @@ type term struct {
 	lease  time.Duration
 	file   *os.File // locked; nil: another's
 	holder string
+
+	stopped bool // whoever led before is stopped, and not gone
 }
 
 // errSucceeded says that another hostd leads.
@@ -40,7 +42,7 @@ type termNote struct {
 const leaderPoll = 200 * time.Millisecond
 
 // lead waits until this process leads, or ctx is done.
-func lead(ctx context.Context, c config, log *slog.Logger) (*term, error) {
+func lead(ctx context.Context, c config, health *health, log *slog.Logger) (*term, error) {
 	dir := filepath.Join(c.State, "leader")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state folder: %w", err)
@@ -56,7 +58,7 @@ func lead(ctx context.Context, c config, log *slog.Logger) (*term, error) {
 		}
 		if t.holder != told {
 			told = t.holder
-			log.Info("standing by", "leader", t.holder, "term", t.number)
+			log.Info("standing by", "leader", t.holder, "term", t.number, "health", health.address)
 		}
 		select {
 		case <-ctx.Done():
@@ -72,13 +74,15 @@ func nextTerm(dir string, lease time.Duration) (*term, error) {
 	if err != nil {
 		return nil, err
 	}
+	next := &term{dir: dir, number: last + 1, lease: lease}
 	if last > 0 {
 		t := &term{dir: dir, number: last}
-		if over, err := t.over(); err != nil || !over {
+		over, err := t.over()
+		if err != nil || !over {
 			return t, err
 		}
+		next.stopped = t.stopped
 	}
-	next := &term{dir: dir, number: last + 1, lease: lease}
 	switch err := next.begin(); {
 	case errors.Is(err, fs.ErrExist):
 		return next, nil // somebody was faster
@@ -108,7 +112,7 @@ func latestTerm(dir string) (int64, error) {
 
 func (t *term) path() string { return filepath.Join(t.dir, strconv.FormatInt(t.number, 10)) }
 
-// over reports whether a term has ended: its process is gone, or gave no sign of life for its lease. It notes the holder.
+// over reports whether a term has ended: its process is gone, or gave no sign of life for its lease. It notes who holds it.
 func (t *term) over() (bool, error) {
 	f, err := os.Open(t.path())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -129,7 +133,7 @@ func (t *term) over() (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read %s: %w", t.path(), err)
 	}
-	t.holder = note.Holder
+	t.holder, t.stopped = note.Holder, true
 	return time.Since(info.ModTime()) > note.Lease, nil
 }
 

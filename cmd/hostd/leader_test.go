@@ -67,8 +67,13 @@ func TestG04_StandbyTakesOverAtOnce(t *testing.T) {
 	second := startUntil(t, dir, "standing by", "--lease", "1m")
 	first.wantReadyz(t, leads)
 	second.wantReadyz(t, standby)
-	if resp, err := http.Get("http://" + second.health + "/healthz"); err != nil || resp.StatusCode != http.StatusOK {
-		t.Errorf("/healthz of one that stands by: %v, %v", resp, err)
+	resp, err := http.Get("http://" + second.health + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("/healthz of one that stands by: %s", resp.Status)
 	}
 	_, _ = first.end(syscall.SIGKILL)
 	t.Logf("the standby leads %s after the leader was killed", second.wantReadyz(t, leads))

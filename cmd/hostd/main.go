@@ -53,7 +53,7 @@ func run(c config) error {
 	health := &health{}
 	g, ctx := errgroup.WithContext(ctx)
 	if public != nil {
-		log = log.With("health", public.Addr().String())
+		health.address = public.Addr().String()
 		g.Go(func() error { return serveHTTP(ctx, public, health) })
 	}
 	g.Go(func() error {
@@ -72,11 +72,11 @@ func run(c config) error {
 func work(ctx context.Context, c config, health *health, log *slog.Logger) error {
 	for {
 		health.set(web.Standby())
-		t, err := lead(ctx, c, log)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		t, err := lead(ctx, c, health, log)
+		switch {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // it was told to stop
+		case err != nil:
 			return err
 		}
 		err = leading(ctx, c, t, health, log)
@@ -90,16 +90,38 @@ func work(ctx context.Context, c config, health *health, log *slog.Logger) error
 
 // leading does what the leader does until ctx is done, it fails, or the lead is lost.
 func leading(ctx context.Context, c config, t *term, health *health, log *slog.Logger) error {
-	platform, err := wire.Open(ctx, wire.Config{
-		State: c.State, Database: c.Database, Agent: c.Agent, Repo: c.Repo, Branch: c.Branch, Program: "hostd", Log: log,
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return t.keep(ctx) })
+	g.Go(func() error {
+		platform, err := open(ctx, c, t, log)
+		if err != nil {
+			return err
+		}
+		platform.Inventory = reconciler.Led(platform.Inventory, t.check)
+		platform.Holder.Lease = c.Lease
+		loop := &reconciler.Loop{Reconciler: platform.Reconciler, Feed: &reconciler.Feed{}, LookEvery: c.LookEvery}
+		return errors.Join(serve(ctx, c, t, health, loop, platform), platform.Close())
 	})
-	if err != nil {
-		return err
+	return g.Wait()
+}
+
+// open opens the platform. One who leads because another hostd is stopped tries again and again: SQLite's file stays
+// locked where that was stopped in the middle of a transaction.
+func open(ctx context.Context, c config, t *term, log *slog.Logger) (*wire.Platform, error) {
+	for {
+		platform, err := wire.Open(ctx, wire.Config{
+			State: c.State, Database: c.Database, Agent: c.Agent, Repo: c.Repo, Branch: c.Branch, Program: "hostd", Log: log,
+		})
+		if err == nil || !t.stopped {
+			return platform, err
+		}
+		log.Warn("the hostd that led before is stopped, and may hold what is needed; end it, or let it go on", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(time.Second):
+		}
 	}
-	platform.Inventory = reconciler.Led(platform.Inventory, t.check)
-	platform.Holder.Lease = c.Lease
-	loop := &reconciler.Loop{Reconciler: platform.Reconciler, Feed: &reconciler.Feed{}, LookEvery: c.LookEvery}
-	return errors.Join(serve(ctx, c, t, health, loop, platform), platform.Close())
 }
 
 // serve runs the loop and listens for hostctl until ctx is done or one of them fails.
@@ -111,12 +133,11 @@ func serve(ctx context.Context, c config, t *term, health *health, loop *reconci
 	}
 	health.set(web.Health(loop))
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return t.keep(ctx) })
 	g.Go(func() error { return serveHTTP(ctx, local, web.Local(loop)) })
 	g.Go(func() error { return loop.Run(ctx) })
 	g.Go(func() error { return platform.WatchEngines(ctx, loop.Targets, loop.Look) })
 	g.Go(func() error { return platform.Store.Watch(ctx, loop.Wake) })
-	platform.Log.Info("watching", "repo", c.Repo, "branch", c.Branch, "state", c.State)
+	platform.Log.Info("watching", "repo", c.Repo, "branch", c.Branch, "state", c.State, "health", health.address)
 	err = g.Wait()
 	if t.check() == nil {
 		_ = os.Remove(path) // else it is the successor's
@@ -125,7 +146,10 @@ func serve(ctx context.Context, c config, t *term, health *health, loop *reconci
 }
 
 // health serves the health pages of one that stands by or leads.
-type health struct{ now atomic.Pointer[http.Handler] }
+type health struct {
+	address string // "" where none are served
+	now     atomic.Pointer[http.Handler]
+}
 
 func (h *health) set(now http.Handler) { h.now.Store(&now) }
 
