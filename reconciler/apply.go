@@ -21,6 +21,9 @@ func (r *Reconciler) Apply(ctx context.Context, p planner.Plan, progress func(ex
 	if err != nil {
 		return fmt.Errorf("read commit %.12s: %w", p.Commit, err)
 	}
+	if err := r.refuseLost(ctx, p); err != nil {
+		return err
+	}
 	journal, err := r.Inventory.Begin(ctx, p, r.Holder)
 	if err != nil {
 		return err

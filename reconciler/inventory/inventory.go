@@ -23,11 +23,12 @@ type Store struct{ record.Store }
 func Open(ctx context.Context, name string) (*Store, error) {
 	var s record.Store
 	var err error
+	scheme, _, isURL := strings.Cut(name, "://")
 	switch {
 	case postgres.IsURL(name):
 		s, err = postgres.Open(ctx, name)
-	case strings.Contains(name, "://"):
-		err = fmt.Errorf("open inventory: no store is called %s://; want postgres://USER@HOST:PORT/DATABASE, or a file", name[:strings.Index(name, "://")])
+	case isURL:
+		err = fmt.Errorf("open inventory: no store is called %s://; want postgres://USER@HOST:PORT/DATABASE, or a file", scheme)
 	default:
 		s, err = sqlite.Open(ctx, name)
 	}

@@ -127,6 +127,15 @@ func (l looker) Ping(ctx context.Context) error {
 	return err
 }
 
+// Fence implements reconciler.Fencer.
+func (l looker) Fence(ctx context.Context) (int64, error) {
+	hello, err := l.Hello(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return hello.GetFence(), nil
+}
+
 // WatchEngines calls notify soon after something has happened to a container of ours on one of the engines, until ctx is
 // done. The engines are asked for anew now and then, for plans change them.
 func (p *Platform) WatchEngines(ctx context.Context, targets func() []planner.Target, notify func()) error {

@@ -3,6 +3,7 @@ package inventorytest
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"hostctl/executors"
 	"hostctl/planner"
@@ -79,6 +80,7 @@ func Benchmark(b *testing.B, fresh func(testing.TB) (open func() record.Store)) 
 	b.Run("Live", func(b *testing.B) { benchmarkLive(b, fresh) })
 	b.Run("LiveAfterABatch", func(b *testing.B) { benchmarkLiveAfter(b, fresh) })
 	b.Run("Run", func(b *testing.B) { benchmarkRun(b, fresh) })
+	b.Run("Bulk", func(b *testing.B) { benchmarkBulk(b, fresh) })
 	b.Run("Started", func(b *testing.B) { benchmarkBatch(b, fresh, true) })
 	b.Run("Finished", func(b *testing.B) { benchmarkBatch(b, fresh, false) })
 }
@@ -180,5 +182,28 @@ func benchmarkBatch(b *testing.B, fresh func(testing.TB) func() record.Store, st
 		b.StopTimer()
 		must(b, j.End(b.Context(), reconciler.Succeeded, ""))
 		b.StartTimer()
+	}
+}
+
+// benchmarkBulk records 100,000 objects in one batch, and tells how long each step takes.
+func benchmarkBulk(b *testing.B, fresh func(testing.TB) func() record.Store) {
+	const n = 100_000
+	cs := Creates(Sites(n))
+	for b.Loop() {
+		s := fresh(b)()
+		var j reconciler.Journal
+		for _, step := range []struct {
+			name string
+			do   func()
+		}{
+			{"begin-ms", func() { j = begin(b, s, cs) }},
+			{"started-ms", func() { must(b, j.Started(b.Context(), cs)) }},
+			{"finished-ms", func() { must(b, j.Finished(b.Context(), cs, executors.All(n, nil))) }},
+			{"end-ms", func() { must(b, j.End(b.Context(), reconciler.Succeeded, "")) }},
+		} {
+			began := time.Now()
+			step.do()
+			b.ReportMetric(float64(time.Since(began).Milliseconds()), step.name)
+		}
 	}
 }

@@ -27,7 +27,7 @@ func (s *Store) Watch(ctx context.Context, changed func()) error {
 			first = false
 		}, changed)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to stop
 		}
 		if first {
 			return fmt.Errorf("listen for changes of inventory %s: %w", s.name, err)
