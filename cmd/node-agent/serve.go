@@ -17,6 +17,7 @@ import (
 	"hostctl/agent"
 	"hostctl/agent/blobs"
 	"hostctl/agent/identity"
+	"hostctl/cmd/internal/fault"
 	"hostctl/planner"
 	"hostctl/schema"
 )
@@ -77,7 +78,7 @@ func newAgent(ctx context.Context, c config, store *agent.Store, log *slog.Logge
 	}
 	return agent.New(agent.Options{
 		Node: c.Node, Role: c.Role, Instance: c.Instance, Binary: sum,
-		Store: store, Blobs: kept, Executors: served, Log: log,
+		Store: store, Blobs: kept, Executors: fault.Executors(c.Node, served), Log: log,
 	}), nil
 }
 

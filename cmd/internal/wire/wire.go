@@ -61,7 +61,7 @@ func Open(ctx context.Context, c Config) (*Platform, error) {
 	}
 	return &Platform{Store: store, Reconciler: &reconciler.Reconciler{
 		Source:    source,
-		Inventory: store,
+		Inventory: withFaults(store),
 		Connect:   far.connect,
 		Policy:    planner.Policy{AgentBinary: agent.sha256},
 		Holder:    holder(c.Program),
