@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,9 +62,10 @@ func build(dir string) error {
 // site is a platform under test with what is known of it.
 type site struct {
 	platform.Platform
-	t   *testing.T
-	out *output
-	at  platform.Endpoints
+	t       *testing.T
+	out     *output
+	at      platform.Endpoints
+	release func() // gives its place on this machine back
 }
 
 // output keeps what pushes print.
@@ -100,7 +99,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{Platform: platform.Platform{Bin: programs, Dir: dir, Out: out}, t: t, out: out}
+	s := &site{Platform: platform.Platform{Bin: programs, Dir: dir, Out: out}, t: t, out: out, release: func() {}}
 	t.Cleanup(s.remove)
 	s.must(s.Init(ctx))
 	s.startHostd()
@@ -118,6 +117,7 @@ func (s *site) startHostd() {
 }
 
 func (s *site) remove() {
+	defer func() { s.release() }()
 	if s.t.Failed() {
 		s.t.Logf("hostd's log:\n%s", s.log())
 	}
@@ -146,47 +146,15 @@ func (s *site) must(err error) {
 // moveOff gives the platform a network and ports that nobody else uses, so that several run side by side.
 func (s *site) moveOff() {
 	s.t.Helper()
-	slot := takeSlot(s.t)
-	s.edit("10.77.0.0/24", fmt.Sprintf("10.78.%d.0/24", slot))
-	s.edit("{first: 20000, last: 20999}", fmt.Sprintf("{first: %d, last: %d}", 21000+slot*20, 21000+slot*20+19))
-}
-
-// takeSlot reserves one of 200 places on this machine for as long as the test runs, other test processes included.
-func takeSlot(t *testing.T) int {
-	t.Helper()
-	for slot := range 200 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 26000+slot))
-		if err == nil {
-			t.Cleanup(func() { _ = l.Close() })
-			return slot
-		}
-	}
-	t.Fatal("200 platforms under test already")
-	return 0
+	var err error
+	s.release, err = s.MoveOff()
+	s.must(err)
 }
 
 // edit replaces a text in every file of the clone that holds it; one must.
 func (s *site) edit(old, with string) {
 	s.t.Helper()
-	found := false
-	err := filepath.WalkDir(s.Clone(), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			if d != nil && d.Name() == ".git" {
-				return fs.SkipDir
-			}
-			return err
-		}
-		b, err := os.ReadFile(path)
-		if err != nil || !bytes.Contains(b, []byte(old)) {
-			return err
-		}
-		found = true
-		return os.WriteFile(path, bytes.ReplaceAll(b, []byte(old), []byte(with)), 0o644)
-	})
-	s.must(err)
-	if !found {
-		s.t.Fatalf("no file of the clone holds %q", old)
-	}
+	s.must(s.Replace(old, with))
 }
 
 // push commits and pushes, waits until it is true, and returns what the push printed.

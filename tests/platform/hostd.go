@@ -29,6 +29,7 @@ func (p Platform) StartHostd(ctx context.Context, args ...string) (bool, error) 
 	}
 	defer func() { _ = log.Close() }()
 	c := exec.Command(p.Program("hostd"), append([]string{"--repo", p.Repo(), "--state", p.State(), "--listen", "127.0.0.1:0"}, args...)...)
+	c.Env = append(os.Environ(), p.Env...)
 	c.Stdout, c.Stderr = log, log
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives the one who started it
 	if err := c.Start(); err != nil {
@@ -90,7 +91,8 @@ func (p Platform) end(sig syscall.Signal) {
 	}
 	_ = syscall.Kill(pid, sig)
 	err := Until(context.Background(), 30*time.Second, func() error {
-		if _, alive := p.HostdPID(); alive {
+		// A process that is about to end has no command line any more, and its socket still answers.
+		if _, alive := p.HostdPID(); alive || p.answers() {
 			return errors.New("still there")
 		}
 		return nil

@@ -19,6 +19,7 @@ import (
 type Platform struct {
 	Bin, Dir string
 	Out      io.Writer // what is run, and what it prints
+	Env      []string  // of hostd and hostctl, besides this process's own
 }
 
 // State is hostd's state folder.
@@ -45,6 +46,7 @@ func (p Platform) Init(ctx context.Context) error {
 // Hostctl runs hostctl on the platform's state and returns all that it printed.
 func (p Platform) Hostctl(ctx context.Context, args ...string) (string, error) {
 	c := exec.CommandContext(ctx, p.Program("hostctl"), append([]string{"--state", p.State()}, args...)...)
+	c.Env = append(os.Environ(), p.Env...)
 	out, err := c.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("hostctl %s: %w", strings.Join(args, " "), err)
@@ -194,7 +196,12 @@ func removeAll(ctx context.Context, list, remove []string) error {
 }
 
 // Fatal is an error that waiting won't mend.
-type Fatal struct{ error }
+type Fatal struct{ Err error }
+
+func (f Fatal) Error() string { return f.Err.Error() }
+
+// Unwrap returns the cause.
+func (f Fatal) Unwrap() error { return f.Err }
 
 // Until calls try until it returns nil or Fatal, at most for limit.
 func Until(ctx context.Context, limit time.Duration, try func() error) error {

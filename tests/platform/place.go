@@ -1,0 +1,58 @@
+package platform
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// MoveOff gives the demo's repository in the clone a network and ports that no other platform on this machine has, those
+// of other processes included, so that several run side by side. The place is held until release is called.
+func (p Platform) MoveOff() (release func(), err error) {
+	slot, release, err := takeSlot()
+	if err != nil {
+		return nil, err
+	}
+	return release, errors.Join(
+		p.Replace("10.77.0.0/24", fmt.Sprintf("10.78.%d.0/24", slot)),
+		p.Replace("{first: 20000, last: 20999}", fmt.Sprintf("{first: %d, last: %d}", 21000+slot*20, 21000+slot*20+19)),
+	)
+}
+
+// takeSlot reserves one of 200 places on this machine: it is taken as long as its port is.
+func takeSlot() (slot int, release func(), err error) {
+	for slot := range 200 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 26000+slot))
+		if err == nil {
+			return slot, func() { _ = l.Close() }, nil
+		}
+	}
+	return 0, nil, errors.New("200 platforms under test already")
+}
+
+// Replace replaces a text in every file of the clone that holds it; one must.
+func (p Platform) Replace(old, with string) error {
+	found := false
+	err := filepath.WalkDir(p.Clone(), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			if d != nil && d.Name() == ".git" {
+				return fs.SkipDir
+			}
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(b, []byte(old)) {
+			return err
+		}
+		found = true
+		return os.WriteFile(path, bytes.ReplaceAll(b, []byte(old), []byte(with)), 0o644)
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("no file of the clone holds %q", old)
+	}
+	return err
+}
