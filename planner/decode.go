@@ -125,7 +125,7 @@ func (r *reader) ref() Ref {
 	b := r.raw()
 	kind, rest, ok := bytes.Cut(b, []byte(`/`))
 	target, name, ok2 := bytes.Cut(rest, []byte(`/`))
-	rung, known := rungs[Kind(kind)]
+	rung, known := Kind(kind).Rung()
 	if !ok || !ok2 || !known || len(target) == 0 || len(name) == 0 {
 		r.bad = true
 		return Ref{}

@@ -56,3 +56,15 @@ func other(t *testing.T, typ reflect.Type) reflect.Value {
 	}
 	return v
 }
+
+// TestRungs: the ladder and the rungs of kinds are the same.
+func TestRungs(t *testing.T) {
+	for want, k := range Ladder {
+		if got, ok := k.Rung(); got != want || !ok {
+			t.Errorf("%s is on rung %d, want %d", k, got, want)
+		}
+	}
+	if _, ok := Kind("").Rung(); ok {
+		t.Error("there is a kind without a name")
+	}
+}

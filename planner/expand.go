@@ -97,9 +97,23 @@ func (x *expansion) allNotes() []string {
 // is a mistake in this package, never in the manifest.
 func (x *expansion) checkClosed() error {
 	var errs []error
+	type list struct { // of needs: objects share most of theirs
+		first *Ref
+		rung  int
+	}
+	seen := map[list]int{} // lengths
 	for ref, o := range x.desired {
+		needs := o.Needs()
+		if len(needs) == 0 {
+			continue
+		}
 		rung, _ := ref.Kind.Rung()
-		for _, n := range o.Needs() {
+		l := list{&needs[0], rung}
+		if seen[l] == len(needs) {
+			continue
+		}
+		seen[l] = len(needs)
+		for _, n := range needs {
 			below, _ := n.Kind.Rung()
 			tiers := ref.Kind == KindContainer && n.Kind == KindContainer
 			if _, ok := x.desired[n]; !ok || below >= rung && !tiers {

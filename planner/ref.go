@@ -32,18 +32,38 @@ var Ladder = []Kind{
 	KindZone, KindBackend, KindServer, KindRoute, KindRRset,
 }
 
-var rungs = func() map[Kind]int {
-	m := make(map[Kind]int, len(Ladder))
-	for i, k := range Ladder {
-		m[k] = i
-	}
-	return m
-}()
-
-// Rung returns the place of a kind on the ladder, and whether there is such a kind.
+// Rung returns the place of a kind on the ladder, and whether there is such a kind. It is asked for every object and every
+// need, and a switch takes a third of the time of a map.
 func (k Kind) Rung() (int, bool) {
-	r, ok := rungs[k]
-	return r, ok
+	switch k {
+	case KindNetwork:
+		return 0, true
+	case KindVolume:
+		return 1, true
+	case KindContainer:
+		return 2, true
+	case KindAgent:
+		return 3, true
+	case KindUser:
+		return 4, true
+	case KindWebroot:
+		return 5, true
+	case KindRuntime:
+		return 6, true
+	case KindVhost:
+		return 7, true
+	case KindZone:
+		return 8, true
+	case KindBackend:
+		return 9, true
+	case KindServer:
+		return 10, true
+	case KindRoute:
+		return 11, true
+	case KindRRset:
+		return 12, true
+	}
+	return 0, false
 }
 
 // Ref names one object: what kind, on which target, and its name there. It reads "vhost/web-1-0/acme.shop". The name may
@@ -84,9 +104,13 @@ func (r *Ref) UnmarshalText(b []byte) error {
 
 // Compare orders references by the ladder, then target, then name.
 func (r Ref) Compare(o Ref) int {
-	return cmp.Or(
-		cmp.Compare(rungs[r.Kind], rungs[o.Kind]),
-		cmp.Compare(r.Target, o.Target),
-		cmp.Compare(r.Name, o.Name),
-	)
+	a, _ := r.Kind.Rung()
+	b, _ := o.Kind.Rung()
+	if a != b {
+		return cmp.Compare(a, b)
+	}
+	if c := cmp.Compare(r.Target, o.Target); c != 0 {
+		return c
+	}
+	return cmp.Compare(r.Name, o.Name)
 }
