@@ -54,7 +54,7 @@ func Open(ctx context.Context, p Platform) (World, error) {
 	sum := sha256.Sum256(agent)
 	far := &memory.Executor{}
 	return World{Far: far, Reconciler: &reconciler.Reconciler{
-		Source: source, Inventory: store, Log: slog.New(slog.DiscardHandler), Cache: schema.NewCache(),
+		Source: source, Inventory: store, Log: slog.New(slog.DiscardHandler), Cache: schema.NewCache(), Memo: &planner.Memo{},
 		Connect: func(planner.Target, reconciler.Session) (executors.Executor, error) { return far, nil },
 		Policy:  planner.Policy{AgentBinary: hex.EncodeToString(sum[:])},
 		Holder:  reconciler.Holder{Name: "inmemory"},
