@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,19 +13,28 @@ import (
 )
 
 // Apply carries out a plan exactly. It takes the run lock, records each change before and after it, and ends the run,
-// also where ctx is done before its end. What fails is an *executors.RunError.
+// also where ctx is done before its end. A plan of a commit that is behind the latest one, or beside it, is refused with a
+// *BehindError or a *DivergedError. What fails is an *executors.RunError.
 func (r *Reconciler) Apply(ctx context.Context, p planner.Plan, progress func(executors.Event)) error {
 	if err := executable(p); err != nil {
 		return err
 	}
 	tree, err := r.Source.Tree(ctx, p.Commit)
 	if err != nil {
-		return fmt.Errorf("read commit %.12s: %w", p.Commit, err)
+		return fmt.Errorf("read commit %s: %w", short(p.Commit), err)
+	}
+	defer done(tree)
+	latest, err := r.latest(ctx)
+	if err == nil {
+		err = r.newest(ctx, p.Commit, latest)
+	}
+	if err != nil {
+		return err
 	}
 	if err := r.refuseLost(ctx, p); err != nil {
 		return err
 	}
-	journal, err := r.Inventory.Begin(ctx, p, r.Holder)
+	journal, err := r.Inventory.Begin(ctx, p, r.Holder) // not where there was a run since: then the plan is stale
 	if err != nil {
 		return err
 	}
@@ -33,11 +43,10 @@ func (r *Reconciler) Apply(ctx context.Context, p planner.Plan, progress func(ex
 
 	far := r.farSides(p, Session{Instance: p.Instance, Fence: journal.Run(), Blobs: tree})
 	runErr := executors.Run(held, p, far, journal, executors.Options{Progress: progress})
-	closeErr := far.Close()
-	if err := end(ctx, journal, runErr); err != nil {
-		return errors.Join(runErr, err)
+	if err := far.Close(); err != nil {
+		r.Log.Warn("close the far sides", "run", journal.Run(), "error", err) // what was done is done
 	}
-	return errors.Join(runErr, closeErr)
+	return errors.Join(runErr, end(ctx, journal, runErr))
 }
 
 // executable refuses a plan that was made for reading only.
@@ -53,30 +62,29 @@ func executable(p planner.Plan) error {
 	return nil
 }
 
-// hold renews the run's lease until release is called; a lease that is lost cancels the context.
+// hold renews the run's lease until release is called, also after ctx is done, for a run under way ends well then. A
+// lease that is lost cancels the context.
 func (r *Reconciler) hold(ctx context.Context, j Journal) (held context.Context, release func()) {
 	held, cancel := context.WithCancelCause(ctx)
-	lease := r.Holder.Lease
-	if lease == 0 {
-		lease = DefaultLease
-	}
+	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(lease / 3)
+		tick := time.NewTicker(cmp.Or(r.Holder.Lease, DefaultLease) / 3)
 		defer tick.Stop()
 		for {
 			select {
-			case <-held.Done():
+			case <-renewing.Done():
 				return
 			case <-tick.C:
-				if err := j.Extend(held); err != nil && held.Err() == nil {
-					cancel(fmt.Errorf("renew the run's lease: %w", err))
-				}
+			}
+			if err := j.Extend(renewing); err != nil && renewing.Err() == nil {
+				cancel(fmt.Errorf("renew the run's lease: %w", err))
+				return
 			}
 		}
 	}()
-	return held, func() { cancel(nil); <-done }
+	return held, func() { stop(); <-done; cancel(nil) }
 }
 
 // end records how the run ended, also after ctx is done.
@@ -113,8 +121,9 @@ func (r *Reconciler) farSides(p planner.Plan, s Session) *executors.Set {
 	return set
 }
 
-func closeFar(e executors.Executor) {
-	if c, ok := e.(io.Closer); ok {
+// done closes what was only read from, if it can be closed.
+func done(v any) {
+	if c, ok := v.(io.Closer); ok {
 		_ = c.Close() // nothing was written that could be lost
 	}
 }

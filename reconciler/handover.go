@@ -2,48 +2,79 @@ package reconciler
 
 import (
 	"context"
+	"errors"
+	"sync"
 
 	"hostctl/executors"
 	"hostctl/planner"
 )
 
+// ErrStopped says that the loop takes no more plans.
+var ErrStopped = errors.New("hostd is stopping; apply again when it has")
+
 // handedOver is a plan that somebody wants the loop to apply.
 type handedOver struct {
-	ctx      context.Context
-	plan     planner.Plan
-	progress func(Event)
-	done     chan error
+	plan planner.Plan
+	done chan error
+	more chan struct{} // there are events
+
+	mu     sync.Mutex
+	events []Event
 }
 
 // Apply applies a saved plan between two passes of the loop, so that hostd stays the only one that writes. It returns
-// what the run returned.
+// what the run returned. progress is called by the goroutine that called Apply: a run doesn't wait for those who watch it.
 func (l *Loop) Apply(ctx context.Context, p planner.Plan, progress func(Event)) error {
-	h := handedOver{ctx: ctx, plan: p, progress: progress, done: make(chan error, 1)}
+	h := &handedOver{plan: p, done: make(chan error, 1), more: make(chan struct{}, 1)}
+	ch := l.channels()
 	select {
-	case l.plans() <- h:
+	case ch.handed <- h:
+	case <-ch.stopped:
+		return ErrStopped
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	// Taken: the run is followed to its end, for it won't stop where the caller goes away.
-	return <-h.done
+	for { // taken: the run is followed to its end, for it won't stop where the caller goes away
+		select {
+		case <-h.more:
+			h.pass(progress)
+		case err := <-h.done:
+			h.pass(progress)
+			return err
+		}
+	}
 }
 
-func (l *Loop) plans() chan handedOver {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.handed == nil {
-		l.handed = make(chan handedOver)
+func (h *handedOver) add(e Event) {
+	h.mu.Lock()
+	h.events = append(h.events, e)
+	h.mu.Unlock()
+	select {
+	case h.more <- struct{}{}:
+	default:
 	}
-	return l.handed
 }
 
-func (l *Loop) applyHandedOver(ctx context.Context, h handedOver) {
-	if err := l.Reconciler.newest(ctx, h.plan.Commit); err != nil {
-		h.done <- err
-		return
+// pass passes on what was added since the last time.
+func (h *handedOver) pass(progress func(Event)) {
+	h.mu.Lock()
+	events := h.events
+	h.events = nil
+	h.mu.Unlock()
+	for _, e := range events {
+		progress(e)
 	}
-	h.done <- l.Reconciler.Apply(ctx, h.plan, func(e executors.Event) {
-		l.progress(h.plan, e)
-		h.progress(ChangeEventOf(h.plan, e))
-	})
+}
+
+// applyHandedOver applies a plan that was handed over. A pass follows it, which does the rest.
+func (l *Loop) applyHandedOver(ctx context.Context, h *handedOver) error {
+	summary, err := l.run(ctx, h.plan, h.add)
+	var failed *executors.RunError
+	switch {
+	case err == nil:
+		l.ranWell(h.plan, summary)
+	case errors.As(err, &failed):
+		l.runFailed(ctx, h.plan, err)
+	}
+	return err
 }

@@ -1,12 +1,16 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"hostctl/executors"
 	"hostctl/planner"
@@ -17,71 +21,126 @@ type Pinger interface {
 	Ping(ctx context.Context) error
 }
 
-// lookTimeout bounds how long one far side is waited for.
-const lookTimeout = 5 * time.Second
+const (
+	lookTimeout = 5 * time.Second // how long one far side is waited for
+	lookAtOnce  = 16              // far sides that are asked at a time
+)
+
+// Seen is what a look at the far sides has found.
+type Seen struct {
+	Busy  bool              // a run was under way, which is a difference by itself: nothing was recorded
+	Moved bool              // something was recorded that changes the next plan
+	Down  map[string]string // nodes that can't be reached, with the reason
+}
 
 // Look compares what the targets really hold with the inventory and records the difference: containers that are gone,
-// nodes that don't answer. It reports whether the next plan will differ for it. While a run is under way it does nothing,
-// for a run is a difference.
-func (r *Reconciler) Look(ctx context.Context, targets []planner.Target) (bool, error) {
-	if busy, err := r.running(ctx); busy || err != nil {
-		return false, err
+// nodes that don't answer. Without targets it looks at those that were applied last.
+func (r *Reconciler) Look(ctx context.Context, targets []planner.Target) (Seen, error) {
+	before, err := r.latest(ctx)
+	if err != nil || running(before) {
+		return Seen{Busy: true}, err
 	}
 	live, err := r.Inventory.Live(ctx)
 	if err != nil {
-		return false, fmt.Errorf("read inventory: %w", err)
+		return Seen{}, fmt.Errorf("read inventory: %w", err)
 	}
-	moved, gone, err := r.lookAtEngines(ctx, live, targets)
-	if err != nil {
-		return moved, err
+	if len(targets) == 0 {
+		targets = live.Targets
 	}
-	changed, err := r.Inventory.SetDown(ctx, r.probe(ctx, live, targets, gone))
-	if err != nil {
-		return moved, fmt.Errorf("record nodes that are down: %w", err)
+	found := compareEngines(live, r.observeEngines(ctx, live.Instance, targets))
+	down := r.probe(ctx, live, targets, found)
+	if ctx.Err() != nil {
+		return Seen{}, ctx.Err() // nobody answers one who has stopped asking
 	}
-	return moved || changed, nil
+	after, err := r.latest(ctx)
+	if err != nil || after.ID != before.ID {
+		return Seen{Busy: true}, err
+	}
+	return r.record(ctx, found, down)
 }
 
-func (r *Reconciler) running(ctx context.Context) (bool, error) {
+// latest returns the run that was begun last, the zero Run where there was none.
+func (r *Reconciler) latest(ctx context.Context) (Run, error) {
 	runs, err := r.Inventory.Runs(ctx, 1)
 	if err != nil {
-		return false, fmt.Errorf("read the latest run: %w", err)
+		return Run{}, fmt.Errorf("read the latest run: %w", err)
 	}
-	return len(runs) == 1 && runs[0].State == Running && runs[0].Deadline.After(time.Now()), nil
+	if len(runs) == 0 {
+		return Run{}, nil
+	}
+	return runs[0], nil
 }
 
-// lookAtEngines marks what Docker engines no longer hold. It returns the nodes whose container is gone.
-func (r *Reconciler) lookAtEngines(ctx context.Context, live planner.Live, targets []planner.Target) (moved bool, gone map[string]bool, err error) {
-	gone = map[string]bool{}
+func running(r Run) bool { return r.State == Running && r.Deadline.After(time.Now()) }
+
+// observeEngines returns what each Docker host holds. One that can't be observed isn't in the answer: what can't be read
+// is never read as empty.
+func (r *Reconciler) observeEngines(ctx context.Context, instance string, targets []planner.Target) map[string]planner.State {
+	var (
+		mu   sync.Mutex
+		all  errgroup.Group
+		held = map[string]planner.State{}
+	)
+	all.SetLimit(lookAtOnce)
 	for _, t := range targets {
 		if t.Docker == nil {
 			continue
 		}
-		held, err := r.observe(ctx, t, live.Instance)
-		if err != nil {
-			r.Log.Warn("engine can't be observed", "host", t.Name, "error", err)
-			continue // what can't be read is never read as empty
-		}
-		missing, differing := compareHeld(live, t.Name, held)
-		for _, ref := range missing {
-			if ref.Kind == planner.KindContainer {
-				gone[ref.Name] = true
+		all.Go(func() error {
+			state, err := r.observe(ctx, t, instance)
+			if err != nil {
+				r.Log.Warn("engine can't be observed", "host", t.Name, "error", err)
+				return nil
 			}
-		}
-		n, err := r.Inventory.Gone(ctx, missing, "not on the host any more")
+			mu.Lock()
+			defer mu.Unlock()
+			held[t.Name] = state
+			return nil
+		})
+	}
+	_ = all.Wait() // none returns an error
+	return held
+}
+
+// difference is what was found on one Docker host.
+type difference struct {
+	host               string
+	missing, differing []planner.Ref
+}
+
+// compareEngines compares every host that could be observed with the inventory, in the order of their names.
+func compareEngines(live planner.Live, held map[string]planner.State) []difference {
+	var found []difference
+	for _, host := range slices.Sorted(maps.Keys(held)) {
+		missing, differing := compareHeld(live, host, held[host])
+		found = append(found, difference{host, missing, differing})
+	}
+	return found
+}
+
+// record writes down what a look has found.
+func (r *Reconciler) record(ctx context.Context, found []difference, down map[string]string) (Seen, error) {
+	seen := Seen{Down: down}
+	for _, d := range found {
+		gone, err := r.Inventory.Gone(ctx, d.missing, "not on the host any more")
 		if err != nil {
-			return moved, gone, fmt.Errorf("record what is gone: %w", err)
+			return seen, fmt.Errorf("record what is gone: %w", err)
 		}
-		d, err := r.Inventory.Drifted(ctx, differing, "differs on the host")
+		drifted, err := r.Inventory.Drifted(ctx, d.differing, "differs on the host")
 		if err != nil {
-			return moved, gone, fmt.Errorf("record drift: %w", err)
+			return seen, fmt.Errorf("record drift: %w", err)
 		}
-		if n+d > 0 {
-			moved = true
-			r.Log.Info("drift", "host", t.Name, "gone", names(missing), "differing", names(differing))
+		if gone+drifted > 0 {
+			seen.Moved = true
+			r.Log.Info("drift", "host", d.host, "gone", names(d.missing), "differing", names(d.differing))
 		}
 	}
-	return moved, gone, nil
+	changed, err := r.Inventory.SetDown(ctx, down)
+	if err != nil {
+		return seen, fmt.Errorf("record nodes that are down: %w", err)
+	}
+	seen.Moved = seen.Moved || changed
+	return seen, nil
 }
 
 func (r *Reconciler) observe(ctx context.Context, t planner.Target, instance string) (planner.State, error) {
@@ -91,7 +150,7 @@ func (r *Reconciler) observe(ctx context.Context, t planner.Target, instance str
 	if err != nil {
 		return nil, err
 	}
-	defer closeFar(far)
+	defer done(far)
 	observer, ok := far.(executors.Observer)
 	if !ok {
 		return nil, fmt.Errorf("target %s can't be observed", t.Name)
@@ -131,35 +190,53 @@ func engineHolds(k planner.Kind) bool {
 }
 
 // probe asks every node's agent for a sign of life and returns those that give none. A node without a container is not
-// down but gone: the next plan makes it.
-func (r *Reconciler) probe(ctx context.Context, live planner.Live, targets []planner.Target, gone map[string]bool) map[string]string {
+// down but gone: the next plan makes it. A node that was down before keeps its reason, so that the inventory doesn't move
+// with every turn of phrase.
+func (r *Reconciler) probe(ctx context.Context, live planner.Live, targets []planner.Target, found []difference) map[string]string {
 	var (
 		mu   sync.Mutex
-		wg   sync.WaitGroup
+		all  errgroup.Group
 		down = map[string]string{}
 	)
-	there := agents(live)
+	all.SetLimit(lookAtOnce)
+	there := agents(live, found)
 	for _, t := range targets {
-		if t.Address == "" || gone[t.Name] || !there[t.Name] {
+		if t.Address == "" || !there[t.Name] {
 			continue
 		}
-		wg.Go(func() {
-			if err := r.ping(ctx, t, live.Instance); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				down[t.Name] = err.Error()
+		all.Go(func() error {
+			err := r.ping(ctx, t, live.Instance)
+			if err == nil {
+				return nil
 			}
+			mu.Lock()
+			defer mu.Unlock()
+			down[t.Name] = cmp.Or(live.Down[t.Name], err.Error())
+			return nil
 		})
 	}
-	wg.Wait()
+	_ = all.Wait() // none returns an error
 	return down
 }
 
-// agents returns the nodes on which an agent was put and is not known to be gone.
-func agents(live planner.Live) map[string]bool {
+// agents returns the nodes on which an agent was put, and whose container is not known to be gone.
+func agents(live planner.Live, found []difference) map[string]bool {
+	gone := map[string]bool{}
+	for ref, why := range live.Dirty {
+		if ref.Kind == planner.KindContainer && why.Gone {
+			gone[ref.Name] = true
+		}
+	}
+	for _, d := range found {
+		for _, ref := range d.missing {
+			if ref.Kind == planner.KindContainer {
+				gone[ref.Name] = true
+			}
+		}
+	}
 	nodes := map[string]bool{}
 	for ref := range live.State {
-		if ref.Kind == planner.KindAgent && !live.Dirty[ref].Gone && !live.Dirty[planner.Ref{Kind: planner.KindContainer, Target: ref.Target, Name: ref.Name}].Gone {
+		if ref.Kind == planner.KindAgent && !live.Dirty[ref].Gone && !gone[ref.Name] {
 			nodes[ref.Name] = true
 		}
 	}
@@ -173,7 +250,7 @@ func (r *Reconciler) ping(ctx context.Context, t planner.Target, instance string
 	if err != nil {
 		return err
 	}
-	defer closeFar(far)
+	defer done(far)
 	if p, ok := far.(Pinger); ok {
 		return p.Ping(ctx)
 	}

@@ -1,37 +1,42 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
-	"hostctl/executors"
 	"hostctl/planner"
 )
 
 // Loop keeps a platform true to the watched branch: it reconciles when the branch moves, when something is seen to
-// differ, and again after a failure. The newest commit wins: what was pushed meanwhile is skipped over.
+// differ, and again after a failure. The newest commit wins: what was pushed meanwhile is skipped over. As long as the
+// newest one is refused, the one that was applied last is kept true.
 type Loop struct {
 	Reconciler *Reconciler
 	Feed       *Feed
 	LookEvery  time.Duration // between looks at the far sides; 0: DefaultLookEvery
 	Backoff    time.Duration // after a first failure, doubled up to MaxBackoff; 0: DefaultBackoff
 
-	mu     sync.Mutex
-	status Status
-	wake   chan struct{}
-	handed chan handedOver
-	look   bool // somebody asked for a look
-
+	mu      sync.Mutex
+	status  Status
+	wake    chan struct{}
+	handed  chan *handedOver
+	stopped chan struct{}    // closed when Run has returned
+	look    bool             // somebody asked for a look
+	retry   bool             // somebody asked not to wait for the next attempt
 	targets []planner.Target // of the last plan
 
 	// Used by the loop alone:
+	head     string    // newest commit that was seen
+	failures int       // of it, one after the other
+	retryAt  time.Time // nothing is tried before, unless there is a new reason
+	again    bool      // the last attempt was made at once after a failure
+	told     string    // last refusal, so that it is logged once
 	lastLook time.Time
-	failures int
-	told     string // last refusal, so that it is told once
+	down     map[string]string // nodes that the last look couldn't reach
 }
 
 // The defaults of a Loop's times.
@@ -41,55 +46,15 @@ const (
 	MaxBackoff       = 2 * time.Minute
 )
 
-// Status is where a Loop stands.
-type Status struct {
-	Head        string    `json:"head,omitempty"`       // newest commit that was seen
-	Applied     string    `json:"applied,omitempty"`    // newest commit that is wholly true
-	Converged   bool      `json:"converged"`            // Head is Applied and nothing is known to differ
-	Message     string    `json:"message,omitempty"`    // of the last failure or refusal
-	Since       time.Time `json:"since,omitzero"`       // of Converged
-	NextAttempt time.Time `json:"nextAttempt,omitzero"` // after a failure
-	Runs        int       `json:"runs"`                 // since hostd started
-	Failed      int       `json:"failed"`
-}
-
-// Status returns where the loop stands.
-func (l *Loop) Status() Status {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.status
-}
-
-// Targets returns the far sides of the last plan.
-func (l *Loop) Targets() []planner.Target {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.targets
-}
-
-func (l *Loop) setStatus(set func(*Status)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	was := l.status.Converged
-	set(&l.status)
-	if was != l.status.Converged {
-		l.status.Since = time.Now().UTC()
-	}
-}
-
-func (l *Loop) wakeup() chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.wake == nil {
-		l.wake = make(chan struct{}, 1)
-	}
-	return l.wake
-}
+const (
+	lookSpacing = time.Second // looks that are asked for don't follow each other more closely
+	waitForRun  = time.Second // until the lock of somebody else's run is tried again
+)
 
 // Wake asks for a pass soon. It never blocks.
 func (l *Loop) Wake() {
 	select {
-	case l.wakeup() <- struct{}{}:
+	case l.channels().wake <- struct{}{}:
 	default:
 	}
 }
@@ -102,203 +67,207 @@ func (l *Loop) Look() {
 	l.Wake()
 }
 
-// Run reconciles until ctx is done. A run under way finishes the changes it has started.
+// Retry is Look, and after a failure the next attempt isn't waited for: somebody has mended something. It never blocks.
+func (l *Loop) Retry() {
+	l.mu.Lock()
+	l.retry = true
+	l.mu.Unlock()
+	l.Look()
+}
+
+type channels struct {
+	wake    chan struct{}
+	handed  chan *handedOver
+	stopped chan struct{}
+}
+
+// channels makes the loop's channels when one is first needed.
+func (l *Loop) channels() channels {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.wake == nil {
+		l.wake, l.handed, l.stopped = make(chan struct{}, 1), make(chan *handedOver), make(chan struct{})
+	}
+	return channels{l.wake, l.handed, l.stopped}
+}
+
+// Run reconciles until ctx is done; it may be called once. A run under way finishes the changes it has started.
 func (l *Loop) Run(ctx context.Context) error {
+	ch := l.channels()
+	defer close(ch.stopped)
+	watching, unwatch := context.WithCancel(ctx)
 	watched := make(chan error, 1)
-	go func() { watched <- l.Reconciler.Source.Watch(ctx, l.Wake) }()
-	wake, plans := l.wakeup(), l.plans()
-	for {
+	go func() { watched <- l.Reconciler.Source.Watch(watching, l.Wake) }()
+	defer unwatch()
+	for ctx.Err() == nil {
 		pause := l.pass(ctx)
-		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-			return <-watched
 		case err := <-watched:
-			timer.Stop()
-			return fmt.Errorf("watch the repository: %w", err)
-		case h := <-plans:
-			timer.Stop()
-			l.applyHandedOver(ctx, h)
-		case <-wake:
-			timer.Stop()
-		case <-timer.C:
+			return watchEnded(ctx, err)
+		case h := <-ch.handed:
+			h.done <- l.applyHandedOver(ctx, h)
+		case <-ch.wake:
+		case <-time.After(max(0, min(pause, l.untilLook()))):
 		}
 	}
+	return <-watched
+}
+
+// watchEnded makes an error of a watch that has ended before ctx was done.
+func watchEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	if err == nil {
+		err = errors.New("it is no longer told when it changes")
+	}
+	return fmt.Errorf("watch the repository: %w", err)
 }
 
 // pass brings the platform to the newest commit, once, and says how long to wait for the next pass without cause.
 func (l *Loop) pass(ctx context.Context) time.Duration {
-	commit, err := l.Reconciler.Source.Head(ctx)
+	followed := l.Feed.passBegins()
+	defer l.Feed.passEnds()
+	head, err := l.Reconciler.Source.Head(ctx)
 	if errors.Is(err, ErrNoCommit) {
 		return l.every()
 	}
 	if err != nil {
-		return l.failed(ctx, commit, fmt.Errorf("read the branch: %w", err))
+		return l.failed(ctx, "", fmt.Errorf("read the branch: %w", err))
 	}
-	l.setStatus(func(s *Status) { s.Head = commit; s.Converged = s.Converged && s.Applied == commit })
-	if err := l.Reconciler.newest(ctx, commit); err != nil {
-		return l.refused(commit, err)
+	pushed := l.arrived(head)
+	l.tellSuperseded(ctx, head, followed)
+
+	moved, asked := l.lookIfDue(ctx, pushed), l.takeRetry()
+	if wait := time.Until(l.retryAt); wait > 0 && !moved && !asked {
+		return wait
 	}
-	if l.lookDue() {
-		if _, err := l.Reconciler.Look(ctx, l.Targets()); err != nil {
-			l.Reconciler.Log.Error("look at the far sides", "error", err)
-		}
-	}
-	plan, err := l.Reconciler.Plan(ctx, commit)
-	if err != nil {
-		return l.planFailed(ctx, commit, err)
-	}
-	l.setTargets(plan.Targets)
-	if plan.Empty() && l.Status().Applied == commit {
-		return l.settled(commit)
-	}
-	return l.apply(ctx, plan)
+	return l.reconcile(ctx, head)
 }
 
-func (l *Loop) setTargets(t []planner.Target) {
+// arrived notes the newest commit and reports whether it is a new one. What an older one has failed at says nothing
+// about it.
+func (l *Loop) arrived(head string) (pushed bool) {
+	if head != l.head {
+		pushed = l.head != ""
+		l.head, l.failures, l.retryAt, l.again, l.told = head, 0, time.Time{}, false, ""
+	}
+	l.setStatus(func(s *Status) { s.Head = head; s.Converged = s.Converged && s.Applied == head })
+	return pushed
+}
+
+// takeRetry reports whether somebody asked not to wait, and takes the request.
+func (l *Loop) takeRetry() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.targets = t
+	asked := l.retry
+	l.retry = false
+	return asked
 }
 
-func (l *Loop) every() time.Duration {
-	if l.LookEvery > 0 {
-		return l.LookEvery
+// tellSuperseded tells those who follow a commit that the branch has left behind, and who would wait for it in vain.
+func (l *Loop) tellSuperseded(ctx context.Context, head string, followed []string) {
+	for _, commit := range followed {
+		if k := l.Feed.last(commit).Kind; commit == head || k.Final() && k != EventFailed {
+			continue
+		}
+		text := fmt.Sprintf("the branch is at %s, which doesn't contain commit %s", short(head), short(commit))
+		switch relation, err := l.Reconciler.Source.Relation(ctx, commit, head); {
+		case ctx.Err() != nil:
+			return
+		case err == nil && relation == Ahead:
+			text = fmt.Sprintf("commit %s is part of %s, which was pushed meanwhile and is applied in its place", short(commit), short(head))
+		}
+		l.publish(Event{Commit: commit, Kind: EventSuperseded, Text: text})
 	}
-	return DefaultLookEvery
 }
 
-// lookDue reports whether it is time for a look, and takes the request for one.
-func (l *Loop) lookDue() bool {
-	l.mu.Lock()
-	asked := l.look
-	l.look = false
-	l.mu.Unlock()
-	if l.Targets() == nil || (!asked && time.Since(l.lastLook) < l.every()) {
-		return false
+// reconcile plans the newest commit and applies it where that changes something.
+func (l *Loop) reconcile(ctx context.Context, head string) time.Duration {
+	var plan planner.Plan
+	latest, err := l.Reconciler.latest(ctx)
+	if err == nil {
+		err = l.Reconciler.newest(ctx, head, latest)
 	}
-	l.lastLook = time.Now()
-	return true
+	if err == nil {
+		plan, err = l.Reconciler.Plan(ctx, head)
+	}
+	if err == nil && plan.Empty() {
+		err = frozen(plan) // nothing is to be done, and the commit isn't wholly true
+	}
+	switch {
+	case refusal(err):
+		l.refused(head, err)
+		return l.keep(ctx, latest)
+	case err != nil:
+		return l.failed(ctx, head, err)
+	}
+	l.setTargets(plan.Targets)
+	if plan.Empty() && latest.Commit == head && latest.State == Succeeded {
+		return l.settled(head, "")
+	}
+	return l.attempt(ctx, plan)
 }
 
-func (l *Loop) apply(ctx context.Context, plan planner.Plan) time.Duration {
-	began := time.Now()
-	log := l.Reconciler.Log.With("commit", short(plan.Commit))
-	if !plan.Empty() {
-		log.Info("planned", "changes", len(plan.Changes))
+// keep keeps the commit true that was tried last, while the newest one is refused: a mistake in a commit must not stop
+// the mending of what breaks meanwhile.
+func (l *Loop) keep(ctx context.Context, latest Run) time.Duration {
+	if latest.Commit == "" || latest.Commit == l.head {
+		return l.every()
 	}
-	l.publish(Event{Commit: plan.Commit, Kind: EventPlanned, Text: planText(plan)})
-	l.setStatus(func(s *Status) { s.Converged = false })
-
-	err := l.Reconciler.Apply(ctx, plan, func(e executors.Event) { l.progress(plan, e) })
-	l.setStatus(func(s *Status) { s.Runs++ })
+	plan, err := l.Reconciler.Plan(ctx, latest.Commit)
 	if err != nil {
-		return l.runFailed(ctx, plan, err)
+		l.Reconciler.Log.Warn("the commit before can't be planned either", "commit", short(latest.Commit), "error", err)
+		return l.every()
 	}
-	took := time.Since(began)
-	log.Info("applied", "changes", len(plan.Changes), "took", took)
-	l.publish(Event{Commit: plan.Commit, Kind: EventApplied, Text: fmt.Sprintf("applied %s: %d changes in %s", short(plan.Commit), len(plan.Changes), took.Round(time.Millisecond))})
-	l.lastLook = time.Now() // what was just applied need not be looked at
-	return l.settled(plan.Commit)
+	l.setTargets(plan.Targets)
+	if plan.Empty() {
+		return l.every()
+	}
+	return l.attempt(ctx, plan)
 }
 
-// settled notes that a commit is wholly true.
-func (l *Loop) settled(commit string) time.Duration {
-	l.failures, l.told = 0, ""
-	l.setStatus(func(s *Status) {
-		s.Applied, s.Converged, s.Message, s.NextAttempt = commit, true, "", time.Time{}
-	})
-	return l.every()
+func (l *Loop) every() time.Duration { return cmp.Or(l.LookEvery, DefaultLookEvery) }
+
+// untilLook returns the time until the next look is due: at once where somebody asked for one and the last one was a
+// while ago.
+func (l *Loop) untilLook() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := l.every()
+	if l.look {
+		next = min(next, lookSpacing)
+	}
+	return next - time.Since(l.lastLook)
 }
 
-// runFailed decides when to try again: at once where it has turned out that a node is down, for the next plan does
-// without it; else after a while.
-func (l *Loop) runFailed(ctx context.Context, plan planner.Plan, err error) time.Duration {
-	if ctx.Err() != nil {
-		return 0
-	}
-	var locked *LockedError
-	if errors.As(err, &locked) || errors.Is(err, ErrStale) {
-		l.Reconciler.Log.Info("waiting", "for", err)
-		return time.Second
-	}
-	moved, lookErr := l.Reconciler.Look(ctx, plan.Targets)
-	if lookErr != nil {
-		l.Reconciler.Log.Error("look at the far sides", "error", lookErr)
+// lookIfDue looks at the far sides if it is time, and reports whether that has changed the next plan. Somebody waits for
+// a commit that was just pushed: the look can wait a little instead.
+func (l *Loop) lookIfDue(ctx context.Context, pushed bool) bool {
+	wait := l.untilLook()
+	return wait <= 0 && (!pushed || wait < -l.every()) && l.lookNow(ctx)
+}
+
+// lookNow looks at the far sides, and reports whether that has changed the next plan.
+func (l *Loop) lookNow(ctx context.Context) bool {
+	l.setLook(false) // what happens from here on asks again
+	seen, err := l.Reconciler.Look(ctx, l.Targets())
+	if err != nil && ctx.Err() == nil {
+		l.Reconciler.Log.Error("look at the far sides", "error", err)
 	}
 	l.lastLook = time.Now()
-	if moved && l.failures == 0 {
-		l.failures++
-		l.Reconciler.Log.Warn("run failed; planning again without what is down", "commit", short(plan.Commit), "error", err)
-		return 0
+	switch {
+	case seen.Busy:
+		l.setLook(true)
+	case err == nil:
+		l.down = seen.Down
 	}
-	return l.failed(ctx, plan.Commit, err)
+	return seen.Moved
 }
 
-func (l *Loop) planFailed(ctx context.Context, commit string, err error) time.Duration {
-	if executors.KindOf(err) == executors.Unknown && !refusal(err) {
-		return l.failed(ctx, commit, err)
-	}
-	return l.refused(commit, err)
+func (l *Loop) setLook(look bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.look = look
 }
-
-// refused tells once that a commit can't be applied, and waits for another one.
-func (l *Loop) refused(commit string, err error) time.Duration {
-	l.setStatus(func(s *Status) { s.Converged, s.Message = false, err.Error() })
-	if text := commit + err.Error(); text != l.told {
-		l.told = text
-		l.Reconciler.Log.Warn("refused", "commit", short(commit), "error", err)
-		l.publish(Event{Commit: commit, Kind: EventRefused, Text: err.Error()})
-	}
-	return l.every()
-}
-
-// failed tells that something failed which another try may mend.
-func (l *Loop) failed(ctx context.Context, commit string, err error) time.Duration {
-	if ctx.Err() != nil {
-		return 0
-	}
-	pause := l.Backoff
-	if pause == 0 {
-		pause = DefaultBackoff
-	}
-	pause = min(pause<<min(l.failures, 10), MaxBackoff)
-	l.failures++
-	l.setStatus(func(s *Status) {
-		s.Converged, s.Message, s.NextAttempt = false, err.Error(), time.Now().Add(pause).UTC()
-		s.Failed++
-	})
-	l.Reconciler.Log.Error("failed", "commit", short(commit), "error", err, "next", pause)
-	l.publish(Event{Commit: commit, Kind: EventFailed, Text: fmt.Sprintf("%s\nnext attempt in %s", err, pause)})
-	return pause
-}
-
-func (l *Loop) publish(e Event) {
-	e.Time = time.Now().UTC()
-	l.Feed.Publish(e)
-}
-
-func (l *Loop) progress(plan planner.Plan, e executors.Event) {
-	if e.Err != nil {
-		l.Reconciler.Log.Warn("change", "ref", e.Change.Ref().String(), "action", e.Change.Action, "phase", e.Phase, "error", e.Err)
-	}
-	l.publish(ChangeEventOf(plan, e))
-}
-
-// ChangeEventOf tells a step of a run as an Event.
-func ChangeEventOf(plan planner.Plan, e executors.Event) Event {
-	c := ChangeEvent{ID: e.Change.ID, Of: len(plan.Changes), Ref: e.Change.Ref(), Action: e.Change.Action, Phase: string(e.Phase), Elapsed: e.Elapsed}
-	if e.Err != nil {
-		c.Error = e.Err.Error()
-	}
-	return Event{Commit: plan.Commit, Kind: EventChange, Change: &c}
-}
-
-func planText(p planner.Plan) string {
-	var b strings.Builder
-	_ = p.Text(&b, false) // a strings.Builder takes all
-	return b.String()
-}
-
-func short(commit string) string { return commit[:min(12, len(commit))] }

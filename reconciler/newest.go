@@ -33,25 +33,21 @@ func (e *DivergedError) Error() string {
 		short(e.Commit), short(e.Applied), short(e.Applied))
 }
 
-// newest refuses a commit that is older than the one tried last; a run that failed counts too.
-func (r *Reconciler) newest(ctx context.Context, commit string) error {
-	runs, err := r.Inventory.Runs(ctx, 1)
-	if err != nil {
-		return fmt.Errorf("read the latest run: %w", err)
-	}
-	if len(runs) == 0 || runs[0].Commit == "" {
+// newest refuses a commit that is older than the one tried last; a run that failed counts too. What else it returns is
+// no refusal.
+func (r *Reconciler) newest(ctx context.Context, commit string, latest Run) error {
+	if latest.Commit == "" {
 		return nil
 	}
-	latest := runs[0].Commit
-	relation, err := r.Source.Relation(ctx, latest, commit)
+	relation, err := r.Source.Relation(ctx, latest.Commit, commit)
 	if err != nil {
-		return fmt.Errorf("compare commit %s with %s: %w", short(commit), short(latest), err)
+		return fmt.Errorf("compare commit %s with %s: %w", short(commit), short(latest.Commit), err)
 	}
 	switch relation {
 	case Behind:
-		return &BehindError{Commit: commit, Applied: latest}
+		return &BehindError{Commit: commit, Applied: latest.Commit}
 	case Diverged:
-		return &DivergedError{Commit: commit, Applied: latest}
+		return &DivergedError{Commit: commit, Applied: latest.Commit}
 	}
 	return nil
 }
@@ -63,6 +59,7 @@ func refusal(err error) bool {
 		behind   *BehindError
 		diverged *DivergedError
 		plan     *PlanError
+		frozen   *FrozenError
 	)
-	return errors.As(err, &input) || errors.As(err, &behind) || errors.As(err, &diverged) || errors.As(err, &plan)
+	return errors.As(err, &input) || errors.As(err, &behind) || errors.As(err, &diverged) || errors.As(err, &plan) || errors.As(err, &frozen)
 }

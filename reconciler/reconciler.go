@@ -46,8 +46,9 @@ type ImageResolver interface {
 func (r *Reconciler) Plan(ctx context.Context, commit string) (planner.Plan, error) {
 	tree, err := r.Source.Tree(ctx, commit)
 	if err != nil {
-		return planner.Plan{}, fmt.Errorf("read commit %.12s: %w", commit, err)
+		return planner.Plan{}, fmt.Errorf("read commit %s: %w", short(commit), err)
 	}
+	defer done(tree)
 	return r.PlanTree(ctx, tree, commit)
 }
 
@@ -89,7 +90,7 @@ func (r *Reconciler) resolveImages(ctx context.Context, m schema.Manifest, live 
 		return live, nil
 	}
 	slices.Sort(missing)
-	found, err := r.askImages(ctx, m.Hosts, slices.Compact(missing))
+	found, err := r.askImages(ctx, live.Instance, m.Hosts, slices.Compact(missing))
 	if err != nil {
 		return live, err
 	}
@@ -102,21 +103,22 @@ func (r *Reconciler) resolveImages(ctx context.Context, m schema.Manifest, live 
 	return r.Inventory.Live(ctx)
 }
 
-// askImages asks every host's engine; an id must be the same wherever an image is held.
-func (r *Reconciler) askImages(ctx context.Context, hosts []schema.Host, tags []string) (map[string]string, error) {
+// askImages asks every host's engine; an id must be the same wherever an image is held. A host that gives no answer is
+// passed over: it must not keep the others from being planned.
+func (r *Reconciler) askImages(ctx context.Context, instance string, hosts []schema.Host, tags []string) (map[string]string, error) {
 	found := map[string]string{}
 	for _, h := range hosts {
-		ids, err := r.hostImages(ctx, planner.Target{Name: h.Name, Docker: &h.Docker}, tags)
-		if executors.KindOf(err) == executors.Unreachable {
-			r.Log.Warn("engine doesn't answer", "host", h.Name, "error", err)
-			continue
+		ids, err := r.hostImages(ctx, planner.Target{Name: h.Name, Docker: &h.Docker}, instance, tags)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 		if err != nil {
-			return nil, fmt.Errorf("ask host %s for images: %w", h.Name, err)
+			r.Log.Warn("engine doesn't say which images it holds", "host", h.Name, "error", err)
+			continue
 		}
 		for tag, id := range ids {
 			if other, ok := found[tag]; ok && other != id {
-				return nil, fmt.Errorf("image %s is %.19s on one host and %.19s on %s; bring the same image to all hosts", tag, other, id, h.Name)
+				return nil, &PlanError{Err: fmt.Errorf("image %s is %.19s on one host and %.19s on %s; bring the same image to all hosts", tag, other, id, h.Name)}
 			}
 			found[tag] = id
 		}
@@ -124,16 +126,12 @@ func (r *Reconciler) askImages(ctx context.Context, hosts []schema.Host, tags []
 	return found, nil
 }
 
-func (r *Reconciler) hostImages(ctx context.Context, t planner.Target, tags []string) (map[string]string, error) {
-	instance, err := r.Inventory.Instance(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (r *Reconciler) hostImages(ctx context.Context, t planner.Target, instance string, tags []string) (map[string]string, error) {
 	far, err := r.Connect(t, Session{Instance: instance})
 	if err != nil {
 		return nil, err
 	}
-	defer closeFar(far)
+	defer done(far)
 	resolver, ok := far.(ImageResolver)
 	if !ok {
 		return nil, nil

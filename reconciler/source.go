@@ -16,7 +16,7 @@ type Source interface {
 	Head(ctx context.Context) (string, error)
 	// Resolve returns the commit that a revision names.
 	Resolve(ctx context.Context, rev string) (string, error)
-	// Tree returns the files of a commit.
+	// Tree returns the files of a commit. A tree that can be closed (io.Closer) is closed after use.
 	Tree(ctx context.Context, commit string) (schema.Tree, error)
 	// Relation tells how commit b stands to commit a.
 	Relation(ctx context.Context, a, b string) (Relation, error)

@@ -31,7 +31,7 @@ func Dial(ctx context.Context, socket string) (*Client, error) {
 		return nil, fmt.Errorf("no hostd answers at %s: %w", socket, err)
 	}
 	_ = conn.Close()
-	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
+	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}, nil
 }
 
 // Status asks where hostd stands.
@@ -54,7 +54,7 @@ func (c *Client) Wake(ctx context.Context) error {
 	return body.Close()
 }
 
-// Follow calls fn with every event of a commit, until a final one.
+// Follow calls fn with every event of a commit, given by its full id, until a final one.
 func (c *Client) Follow(ctx context.Context, commit string, fn func(reconciler.Event)) error {
 	body, err := c.do(ctx, http.MethodGet, "/local/v1/follow/"+commit, nil)
 	if err != nil {

@@ -3,8 +3,10 @@
 package web
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -77,22 +79,34 @@ func Local(l *reconciler.Loop) http.Handler {
 	mux.Handle("/", Health(l))
 	mux.HandleFunc("GET /local/v1/status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, l.Status()) })
 	mux.HandleFunc("GET /local/v1/follow/{commit}", func(w http.ResponseWriter, r *http.Request) { follow(l, w, r) })
-	mux.HandleFunc("POST /local/v1/wake", func(http.ResponseWriter, *http.Request) { l.Look() })
+	mux.HandleFunc("POST /local/v1/wake", func(http.ResponseWriter, *http.Request) { l.Retry() })
 	mux.HandleFunc("POST /local/v1/apply", func(w http.ResponseWriter, r *http.Request) { apply(l, w, r) })
 	return mux
 }
 
+// follow serves the events of a commit. A client that is gone, and a loop that has stopped, end it early.
 func follow(l *reconciler.Loop, w http.ResponseWriter, r *http.Request) {
-	send := eventWriter(w)
-	l.Wake()
-	// The client is gone, or a final event was sent: either way there is nobody left to tell.
-	_ = l.Feed.Follow(r.Context(), r.PathValue("commit"), func(e reconciler.Event) bool {
-		return send(e) == nil && !e.Kind.Final()
-	})
+	commit := r.PathValue("commit")
+	if !isCommit(commit) {
+		http.Error(w, fmt.Sprintf("%q is no commit id: 40 hex digits", commit), http.StatusBadRequest)
+		return
+	}
+	_ = l.Follow(r.Context(), commit, eventWriter(w))
+}
+
+// isCommit reports whether s is a full commit id, of SHA-1 or SHA-256.
+func isCommit(s string) bool {
+	_, err := hex.DecodeString(s)
+	return err == nil && (len(s) == 40 || len(s) == 64)
 }
 
 func apply(l *reconciler.Loop, w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPlan))
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		http.Error(w, fmt.Sprintf("the plan has more than %d bytes", large.Limit), http.StatusRequestEntityTooLarge)
+		return
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return

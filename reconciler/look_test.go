@@ -1,0 +1,130 @@
+package reconciler_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"hostctl/executors"
+	"hostctl/planner"
+	"hostctl/reconciler"
+)
+
+// A container that is gone is made again with everything that was in it.
+func TestLookFindsAContainerGone(t *testing.T) {
+	w := newWorld(t)
+	commit := w.applied(minimal(t))
+	for _, node := range []string{"web-1-0", "eu-1-lb-0", "eu-1-dns-0", "eu-1-db-0"} {
+		w.far.loseContainer(node)
+		seen := w.look()
+		if !seen.Moved || len(seen.Down) > 0 {
+			t.Errorf("%s is gone; the look sees %+v", node, seen)
+		}
+		if w.look().Moved {
+			t.Errorf("%s is gone; a second look moves the inventory again", node)
+		}
+		w.must(w.apply(commit))
+		w.wantTrue(commit)
+	}
+}
+
+// Somebody has changed a container behind our back: it is made anew.
+func TestLookFindsDrift(t *testing.T) {
+	w := newWorld(t)
+	commit := w.applied(minimal(t))
+	c := w.far.container("web-1-0").(planner.Container)
+	c.Env = map[string]string{"X": "somebody's"}
+	w.far.Put(c)
+	if !w.look().Moved {
+		t.Fatal("the look finds nothing")
+	}
+	if p := w.plan(commit); p.Empty() {
+		t.Fatal("nothing is planned")
+	}
+	w.must(w.apply(commit))
+	w.wantTrue(commit)
+}
+
+// An engine that can't be observed holds what it held.
+func TestLookCannotObserve(t *testing.T) {
+	w := newWorld(t)
+	commit := w.applied(minimal(t))
+	w.far.silence("host-1")
+	if seen := w.look(); seen.Moved || seen.Busy {
+		t.Errorf("the look sees %+v", seen)
+	}
+	if p := w.plan(commit); !p.Empty() {
+		t.Errorf("an engine that can't be observed was read as empty:\n%s", text(p))
+	}
+}
+
+// While a run is under way the far sides differ from the inventory, and that means nothing.
+func TestLookDuringARun(t *testing.T) {
+	w := newWorld(t)
+	commit := w.applied(minimal(t))
+	j, err := w.store.Begin(t.Context(), w.plan(commit), reconciler.Holder{Name: "somebody"})
+	w.must(err)
+	w.far.loseContainer("web-1-0")
+	looks := w.far.count(&w.far.looks)
+	if seen := w.look(); !seen.Busy || seen.Moved || w.far.count(&w.far.looks) != looks {
+		t.Errorf("the look sees %+v", seen)
+	}
+	w.must(j.End(t.Context(), reconciler.Failed, ""))
+	if seen := w.look(); seen.Busy || !seen.Moved {
+		t.Errorf("after the run the look sees %+v", seen)
+	}
+}
+
+// A run that begins and ends while the far sides are looked at makes the look worthless.
+func TestLookIsOvertakenByARun(t *testing.T) {
+	w := newWorld(t)
+	commit := w.applied(minimal(t))
+	w.rec.Connect = func(target planner.Target, s reconciler.Session) (executors.Executor, error) {
+		if target.Docker != nil {
+			j, err := w.store.Begin(t.Context(), w.plan(commit), reconciler.Holder{Name: "somebody"})
+			w.must(err)
+			w.must(j.End(t.Context(), reconciler.Succeeded, ""))
+			w.far.loseContainer("web-1-0") // as if the run had
+		}
+		return w.far.connect(target, s)
+	}
+	if seen := w.look(); !seen.Busy || seen.Moved {
+		t.Errorf("the look sees %+v", seen)
+	}
+	if dirty := w.live().Dirty; len(dirty) > 0 {
+		t.Errorf("it has marked %v", dirty)
+	}
+}
+
+// One who has stopped asking gets no answers, and must not take that for silence.
+func TestLookIsStopped(t *testing.T) {
+	w := newWorld(t)
+	w.applied(minimal(t))
+	ctx, stop := context.WithCancel(t.Context())
+	w.rec.Connect = func(target planner.Target, s reconciler.Session) (executors.Executor, error) {
+		stop()
+		return w.far.connect(target, s)
+	}
+	if _, err := w.rec.Look(ctx, nil); err == nil {
+		t.Error("the look says nothing of having been stopped")
+	}
+	if down := w.live().Down; len(down) > 0 {
+		t.Errorf("nodes are down: %v", down)
+	}
+}
+
+// The reason why a node is down is the first one that was seen: turns of phrase don't move the inventory.
+func TestLookKeepsReasons(t *testing.T) {
+	w := newWorld(t)
+	w.applied(minimal(t))
+	w.far.silence("web-1-0")
+	first := w.look()
+	if !first.Moved || !strings.Contains(first.Down["web-1-0"], "no answer") {
+		t.Fatalf("the look sees %+v", first)
+	}
+	_, err := w.store.SetDown(t.Context(), map[string]string{"web-1-0": "connection reset, port 4711"})
+	w.must(err)
+	if seen := w.look(); seen.Moved || seen.Down["web-1-0"] != "connection reset, port 4711" {
+		t.Errorf("the look sees %+v", seen)
+	}
+}

@@ -1,0 +1,62 @@
+package reconciler
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"hostctl/planner"
+)
+
+// Status is where a Loop stands.
+type Status struct {
+	Head        string    `json:"head,omitempty"`       // newest commit that was seen
+	Applied     string    `json:"applied,omitempty"`    // newest commit that is true, but for nodes that can't be reached
+	Converged   bool      `json:"converged"`            // Head is Applied and nothing is known to differ
+	Message     string    `json:"message,omitempty"`    // of the last failure or refusal
+	Since       time.Time `json:"since,omitzero"`       // of Converged
+	NextAttempt time.Time `json:"nextAttempt,omitzero"` // after a failure
+	Runs        int       `json:"runs"`                 // since hostd started
+	Failed      int       `json:"failed"`
+}
+
+// Status returns where the loop stands.
+func (l *Loop) Status() Status {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.status
+}
+
+func (l *Loop) setStatus(set func(*Status)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.status.Converged
+	set(&l.status)
+	if was != l.status.Converged {
+		l.status.Since = time.Now().UTC()
+	}
+}
+
+// Targets returns the far sides of the last plan.
+func (l *Loop) Targets() []planner.Target {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.targets
+}
+
+func (l *Loop) setTargets(t []planner.Target) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.targets = t
+}
+
+// outOfReach tells of nodes that can't be reached; "" where there are none.
+func outOfReach(down map[string]string) string {
+	lines := make([]string, 0, len(down))
+	for _, node := range slices.Sorted(maps.Keys(down)) {
+		lines = append(lines, fmt.Sprintf("node %s can't be reached: %s", node, down[node]))
+	}
+	return strings.Join(lines, "\n")
+}
