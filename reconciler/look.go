@@ -56,7 +56,7 @@ func (r *Reconciler) Look(ctx context.Context, targets []planner.Target) (Seen, 
 	if err != nil || after.ID != before.ID {
 		return Seen{Busy: true}, err
 	}
-	return r.record(ctx, found, down)
+	return r.record(ctx, r.correctable(ctx, live, before.Commit, found), down)
 }
 
 // latest returns the run that was begun last, the zero Run where there was none.

@@ -17,8 +17,10 @@ import (
 type Loop struct {
 	Reconciler *Reconciler
 	Feed       *Feed
-	LookEvery  time.Duration // between looks at the far sides; 0: DefaultLookEvery
+	LookEvery  time.Duration // between looks at the engines, and whether nodes answer; 0: DefaultLookEvery
 	Backoff    time.Duration // after a first failure, doubled up to MaxBackoff; 0: DefaultBackoff
+
+	ObserveEvery time.Duration // between looks at all that the far sides hold; 0: DefaultObserveEvery
 
 	mu      sync.Mutex
 	status  Status
@@ -28,6 +30,7 @@ type Loop struct {
 	look    bool             // somebody asked for a look
 	retry   bool             // somebody asked not to wait for the next attempt
 	targets []planner.Target // of the last plan
+	lookout lookout
 
 	// Used by the loop alone:
 	head     string    // newest commit that was seen
@@ -99,6 +102,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	watched := make(chan error, 1)
 	go func() { watched <- l.Reconciler.Source.Watch(watching, l.Wake) }()
 	defer unwatch()
+	drift := l.observing(watching)
 	for ctx.Err() == nil {
 		pause := l.pass(ctx)
 		select {
@@ -107,6 +111,8 @@ func (l *Loop) Run(ctx context.Context) error {
 			return watchEnded(ctx, err)
 		case h := <-ch.handed:
 			h.done <- l.applyHandedOver(ctx, h)
+		case d := <-drift:
+			l.foundDrift(ctx, d)
 		case <-ch.wake:
 		case <-time.After(max(0, min(pause, l.untilLook()))):
 		}

@@ -22,6 +22,8 @@ type Reconciler struct {
 
 	Cache schema.Cache  // of parsed blobs; nil: none
 	Memo  *planner.Memo // of the last plan; nil: every plan is a whole one
+
+	drift driftMemory
 }
 
 // Connect opens the far side of a target that names a Docker engine or a node's agent. An executor that can be closed
@@ -63,6 +65,7 @@ func (r *Reconciler) PlanTree(ctx context.Context, tree schema.Tree, commit stri
 		return planner.Plan{}, err
 	}
 	manifest.Commit = commit
+	r.drift.setPolicy(commit, manifest.Platform.Drift)
 	if live, err = r.resolveImages(ctx, manifest, live); err != nil {
 		return planner.Plan{}, err
 	}

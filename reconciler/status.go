@@ -20,6 +20,8 @@ type Status struct {
 	NextAttempt time.Time `json:"nextAttempt,omitzero"` // after a failure
 	Runs        int       `json:"runs"`                 // since hostd started
 	Failed      int       `json:"failed"`
+
+	Drift *DriftSummary `json:"drift,omitempty"` // of the latest look at all far sides
 }
 
 // Status returns where the loop stands.

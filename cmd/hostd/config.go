@@ -21,7 +21,8 @@ type config struct {
 	Listen    string        `env:"HOSTD_LISTEN" envDefault:"127.0.0.1:9470"`
 	LookEvery time.Duration `env:"HOSTD_LOOK_EVERY" envDefault:"15s"`
 
-	Lease time.Duration `env:"HOSTD_LEASE" envDefault:"10s"`
+	ObserveEvery time.Duration `env:"HOSTD_OBSERVE_EVERY" envDefault:"1m"`
+	Lease        time.Duration `env:"HOSTD_LEASE" envDefault:"10s"`
 }
 
 // flags are the command line's way of setting a config.
@@ -36,6 +37,7 @@ func (c *config) flags() *flag.FlagSet {
 	f.StringVar(&c.Agent, "agent", c.Agent, "the node-agent `program`; without it the one beside hostd (HOSTD_AGENT)")
 	f.StringVar(&c.Listen, "listen", c.Listen, "`address` of /healthz, /readyz and /metrics; empty for none (HOSTD_LISTEN)")
 	f.DurationVar(&c.LookEvery, "look-every", c.LookEvery, "`time` between looks at the engines, and whether the nodes answer (HOSTD_LOOK_EVERY)")
+	f.DurationVar(&c.ObserveEvery, "observe-every", c.ObserveEvery, "`time` between looks for drift at all that the far sides hold (HOSTD_OBSERVE_EVERY)")
 	f.DurationVar(&c.Lease, "lease", c.Lease, "how long a hostd leads without a sign of life: a `time` (HOSTD_LEASE)")
 	return f
 }
@@ -60,6 +62,8 @@ func readConfig(args []string) (config, error) {
 		return c, errors.New("no state folder: name it with --state")
 	case c.LookEvery <= 0:
 		return c, fmt.Errorf("--look-every %s: want a time above zero, as in 15s", c.LookEvery)
+	case c.ObserveEvery <= 0:
+		return c, fmt.Errorf("--observe-every %s: want a time above zero, as in 1m", c.ObserveEvery)
 	case c.Lease < time.Second:
 		return c, fmt.Errorf("--lease %s: want at least 1s", c.Lease)
 	}

@@ -99,7 +99,7 @@ func leading(ctx context.Context, c config, t *term, health *health, log *slog.L
 		}
 		platform.Inventory = reconciler.Led(platform.Inventory, t.check)
 		platform.Holder.Lease = c.Lease
-		loop := &reconciler.Loop{Reconciler: platform.Reconciler, Feed: &reconciler.Feed{}, LookEvery: c.LookEvery}
+		loop := &reconciler.Loop{Reconciler: platform.Reconciler, Feed: &reconciler.Feed{}, LookEvery: c.LookEvery, ObserveEvery: c.ObserveEvery}
 		return errors.Join(serve(ctx, c, t, health, loop, platform), platform.Close())
 	})
 	return g.Wait()

@@ -60,6 +60,7 @@ func metrics(l *reconciler.Loop) http.Handler {
 	})
 	gauge("runs", "Runs since hostd started.", func(s reconciler.Status) float64 { return float64(s.Runs) })
 	gauge("failures", "Failures since hostd started.", func(s reconciler.Status) float64 { return float64(s.Failed) })
+	driftMetrics(reg, l)
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 }
@@ -71,6 +72,7 @@ const maxPlan = 1 << 30
 // handing over a saved plan.
 //
 //	GET  /local/v1/status            reconciler.Status
+//	GET  /local/v1/drift             reconciler.Drift: look at all far sides, and record nothing
 //	GET  /local/v1/follow/{commit}   reconciler.Event after Event, one JSON document a line, until a final one
 //	POST /local/v1/wake              look at the far sides and reconcile now
 //	POST /local/v1/apply             a saved plan in, events out as in follow
@@ -78,6 +80,7 @@ func Local(l *reconciler.Loop) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", Health(l))
 	mux.HandleFunc("GET /local/v1/status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, l.Status()) })
+	mux.HandleFunc("GET /local/v1/drift", func(w http.ResponseWriter, r *http.Request) { drift(l, w, r) })
 	mux.HandleFunc("GET /local/v1/follow/{commit}", func(w http.ResponseWriter, r *http.Request) { follow(l, w, r) })
 	mux.HandleFunc("POST /local/v1/wake", func(http.ResponseWriter, *http.Request) { l.Retry() })
 	mux.HandleFunc("POST /local/v1/apply", func(w http.ResponseWriter, r *http.Request) { apply(l, w, r) })

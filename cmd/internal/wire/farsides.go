@@ -136,6 +136,19 @@ func (l looker) Fence(ctx context.Context) (int64, error) {
 	return hello.GetFence(), nil
 }
 
+// Kinds implements reconciler.Kinder.
+func (l looker) Kinds(ctx context.Context) ([]planner.Kind, error) {
+	hello, err := l.Hello(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var kinds []planner.Kind
+	for _, k := range hello.GetKinds() {
+		kinds = append(kinds, planner.Kind(k))
+	}
+	return kinds, nil
+}
+
 // WatchEngines calls notify soon after something has happened to a container of ours on one of the engines, until ctx is
 // done. The engines are asked for anew now and then, for plans change them.
 func (p *Platform) WatchEngines(ctx context.Context, targets func() []planner.Target, notify func()) error {
