@@ -94,7 +94,7 @@ push, keeps it too.`,
 	f.StringVar(&o.branch, "branch", "main", "the `branch` that is made true")
 	root.SetHelpCommand(helpVerb())
 	root.AddCommand(initVerb(o), validateVerb(o), planVerb(o), showVerb(o), applyVerb(o), statusVerb(o), trashVerb(o), historyVerb(o), whyVerb(o),
-		convergeVerb(o), graphVerb(o), inventoryVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), versionVerb(o), hookVerb(o))
+		convergeVerb(o), driftVerb(o), graphVerb(o), inventoryVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), versionVerb(o), hookVerb(o))
 	return root
 }
 

@@ -145,6 +145,7 @@ func (r statusReport) print(w io.Writer) error {
 	for _, node := range slices.Sorted(maps.Keys(r.Down)) {
 		fmt.Fprintf(t, "down\t%s: %s\n", node, r.Down[node])
 	}
+	r.printDrift(t)
 	for _, s := range r.Dirty {
 		fmt.Fprintf(t, "dirty\t%s: %s\n", s.Ref, firstOf(s.Error, s.Dirty))
 	}
@@ -165,6 +166,21 @@ func (r statusReport) hostd() string {
 		return "not converged: " + r.Hostd.Message
 	}
 	return fmt.Sprintf("working on %.12s", r.Hostd.Head)
+}
+
+// printDrift tells what hostd's latest look for drift has found, where it has found any.
+func (r statusReport) printDrift(w io.Writer) {
+	if r.Hostd == nil || r.Hostd.Drift == nil {
+		return
+	}
+	d := r.Hostd.Drift
+	if d.Differs+d.Orphans+d.Unread > 0 {
+		fmt.Fprintf(w, "drift\t%s, %s that nobody declared, %s that couldn't be looked at; 'hostctl drift' tells more\n",
+			count(d.Differs, "object differs", "objects differ"), count(d.Orphans, "object", "objects"), count(d.Unread, "target", "targets"))
+	}
+	for _, ref := range d.Fighting {
+		fmt.Fprintf(w, "fighting\t%s: somebody undoes each correction\n", ref)
+	}
 }
 
 func took(r reconciler.Run) string {
