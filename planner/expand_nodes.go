@@ -54,8 +54,8 @@ func tier(r schema.Role) int {
 // sharesData reports whether the nodes of a group share a volume, so that all must be on one host.
 func (g *group) sharesData() bool { return g.role == schema.RoleWeb || g.role == schema.RoleServiceDB }
 
-// dataVolume returns the name of the volume with a node's data, "" if it has none.
-func (g *group) dataVolume(n *node) string {
+// dataVolume returns the name of the volume with the nodes' data, "" if they have none.
+func (g *group) dataVolume() string {
 	switch g.role {
 	case schema.RoleWeb:
 		return g.name + "-files"
@@ -194,7 +194,7 @@ func (x *expansion) expandNode(n *node) {
 	x.add(own)
 	needs := []Ref{network.Ref(), own.Ref()}
 	mounts := []Mount{{Volume: own.Name, Path: "/var/lib/hostctl"}}
-	if name := g.dataVolume(n); name != "" {
+	if name := g.dataVolume(); name != "" {
 		data := Volume{Meta: Meta{Target: target, Name: name, From: n.owner}, Data: true}
 		x.add(data)
 		needs = append(needs, data.Ref())

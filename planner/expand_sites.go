@@ -132,5 +132,5 @@ func (x *expansion) webrootNeeds(g *group, tenant string) []Ref {
 		return nil
 	}
 	n := g.best[0]
-	return []Ref{{KindVolume, n.host.Name, g.dataVolume(n)}, {KindUser, n.name, tenant}}
+	return []Ref{{KindVolume, n.host.Name, g.dataVolume()}, {KindUser, n.name, tenant}}
 }

@@ -169,7 +169,7 @@ func (d *draft) rrsetsGoing() map[string][]int {
 		}
 		old, was := s.old.(RRset)
 		now, is := s.new.(RRset)
-		if was && old.automatic() && !(is && now.automatic()) {
+		if was && old.automatic() && (!is || !now.automatic()) {
 			d.going[old.FQDN] = append(d.going[old.FQDN], i)
 		}
 	}

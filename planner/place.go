@@ -45,7 +45,7 @@ func (x *expansion) placed(n *node) *host {
 	switch {
 	case h != nil && h.Cluster == n.group.cluster.Name:
 		return h
-	case len(x.index.containers[n.name]) > 0 || x.index.dataHost[n.group.dataVolume(n)] != "":
+	case len(x.index.containers[n.name]) > 0 || x.index.dataHost[n.group.dataVolume()] != "":
 		x.problemf("node %s is on host %s, which is not a host of cluster %s any more; put the host back (cordoned: true keeps new nodes off it) and remove its shards first", n.name, name, n.group.cluster.Name)
 	}
 	return nil
@@ -82,7 +82,7 @@ func (x *expansion) dataHost(g *group) (*host, string) {
 	if !g.sharesData() {
 		return nil, ""
 	}
-	name := x.index.dataHost[g.dataVolume(nil)]
+	name := x.index.dataHost[g.dataVolume()]
 	for _, n := range g.nodes {
 		if name == "" && n.host != nil {
 			name = n.host.Name

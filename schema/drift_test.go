@@ -17,7 +17,7 @@ func TestDriftPolicy(t *testing.T) {
 		t.Fatalf("no spec in\n%s", base[file])
 	}
 	for written, want := range map[string]schema.DriftPolicy{
-		"": {},
+		"":                                   {},
 		"  driftPolicy: {default: report}\n": {Default: schema.DriftReport},
 		"  driftPolicy: {kinds: {vhost: report, rrset: \"off\"}}\n": {
 			Kinds: map[string]schema.DriftMode{"vhost": schema.DriftReport, "rrset": schema.DriftOff},

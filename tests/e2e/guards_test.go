@@ -41,7 +41,7 @@ func TestG09_TenantRemoved(t *testing.T) {
 	s.must(s.Git(t.Context(), "commit", "--quiet", "--amend", "-m", "globex has left", "-m", "Allow-Destroy: Tenant/globex"))
 	s.must(s.Git(t.Context(), "push", "--quiet", "origin", "main"))
 	s.must(s.Settled(t.Context(), 2*time.Minute))
-	s.wantCode("www.globex.test", http.StatusMisdirectedRequest)
+	s.wantMisdirected("www.globex.test")
 	if got, err := s.at.Resolve(t.Context(), "www.globex.test", dns.TypeA); err == nil {
 		t.Errorf("www.globex.test is still %s", got)
 	}

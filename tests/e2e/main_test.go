@@ -227,11 +227,12 @@ func (s *site) wantServed(host, words string) {
 	}
 }
 
-func (s *site) wantCode(host string, want int) {
+// wantMisdirected checks that no site answers to a host name: 421 (RFC 9110 15.5.20).
+func (s *site) wantMisdirected(host string) {
 	s.t.Helper()
 	code, _, err := s.at.Fetch(s.t.Context(), host)
-	if err != nil || code != want {
-		s.t.Errorf("GET %s: %d, %v; want %d", host, code, err, want)
+	if err != nil || code != http.StatusMisdirectedRequest {
+		s.t.Errorf("GET %s: %d, %v; want 421", host, code, err)
 	}
 }
 

@@ -53,7 +53,7 @@ func (s *site) sites(t *testing.T) {
 		s.wantServed(host, "runs as t-acme")
 	}
 	for _, host := range []string{"nobody.example", "acme.test.evil.example", "127.0.0.1", "web-1"} {
-		s.wantCode(host, http.StatusMisdirectedRequest)
+		s.wantMisdirected(host)
 	}
 	s.wantNoChanges()
 }
@@ -125,7 +125,7 @@ func (s *site) removal(t *testing.T) {
 	}
 	for i := range 10 {
 		name := fmt.Sprintf("edit-%d.acme.test", i)
-		s.wantCode(name, http.StatusMisdirectedRequest)
+		s.wantMisdirected(name)
 		if _, err := s.at.Resolve(t.Context(), name, dns.TypeA); !errors.Is(err, platform.ErrNoName) {
 			t.Errorf("%s: %v, want NXDOMAIN", name, err)
 		}
@@ -220,7 +220,7 @@ func (s *site) revert(t *testing.T) {
 	s.docker("exec", s.container("web-1-0"), "cp", "/etc/hostname", "/srv/tenants/acme/docs/uploaded.txt")
 	s.must(os.Remove(shop))
 	s.push("acme: no more docs")
-	s.wantCode("docs.acme.test", http.StatusMisdirectedRequest)
+	s.wantMisdirected("docs.acme.test")
 	s.docker("exec", s.container("web-1-0"), "test", "-e", "/srv/tenants/acme/docs/uploaded.txt")
 	s.must(s.Git(t.Context(), "revert", "--no-edit", "HEAD"))
 	s.must(s.Git(t.Context(), "push", "--quiet", "origin", "main"))

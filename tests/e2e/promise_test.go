@@ -36,7 +36,7 @@ func TestG05_ASavedPlanIsAPromise(t *testing.T) {
 		}
 	}
 	edited.wantUntouched(t)
-	s.wantCode("docs2.acme.test", 421)        // its route follows the vhost that was refused
+	s.wantMisdirected("docs2.acme.test")      // its route follows the vhost that was refused
 	s.wantServed("new.globex.test", "globex") // nothing to do with it
 	if got, err := s.at.Resolve(t.Context(), "new.globex.test", dns.TypeA); err != nil || !strings.HasSuffix(got, "192.0.2.10") {
 		t.Errorf("new.globex.test: %q, %v", got, err)
@@ -51,7 +51,7 @@ func TestG05_ASavedPlanIsAPromise(t *testing.T) {
 	s.startHostd()
 	s.must(s.Settled(t.Context(), time.Minute))
 	s.wantServed("docs2.acme.test", "docs of acme")
-	s.wantCode("www.shop.acme.test", 421)
+	s.wantMisdirected("www.shop.acme.test")
 	if got, err := s.at.Resolve(t.Context(), "mail.acme.test", dns.TypeA); err != nil || !strings.HasSuffix(got, "192.0.2.26") {
 		t.Errorf("mail.acme.test: %q, %v; want 192.0.2.26", got, err)
 	}
