@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"errors"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
