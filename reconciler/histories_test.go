@@ -2,6 +2,7 @@ package reconciler_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"hash/fnv"
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
 	if !given {
-		checks := "60"
+		checks := "40"
 		if testing.Short() {
 			checks = "10"
 		}
@@ -50,7 +51,11 @@ func TestG04_Histories(t *testing.T) {
 		defer func() { _ = h.store.Close() }()
 		h.file = filepath.Join(dir, "inventory.db")
 		h.reopen()
-		for range rapid.IntRange(1, 6).Draw(rt, "steps") {
+		if rapid.Bool().Draw(rt, "begins well") {
+			h.push()
+			h.must(h.run())
+		}
+		for range rapid.IntRange(1, 8).Draw(rt, "steps") {
 			h.step()
 			h.check()
 		}
@@ -91,6 +96,7 @@ func (h *history) reopen() {
 	_ = h.store.Close()
 	h.open(h.file)
 	h.rec.Holder.Lease = 60 * time.Millisecond
+	h.rec.Policy.AllowDestroy = nil // commits say what they allow
 	h.at = nil
 	h.far.fail(nil)
 	h.far.Restart()
@@ -121,7 +127,7 @@ func (h *history) step() {
 	}
 	switch rapid.IntRange(0, 3).Draw(h.rt, "run") {
 	case 0:
-		h.killed(rapid.IntRange(1, 25).Draw(h.rt, "killed after"))
+		h.killed(rapid.IntRange(1, 40).Draw(h.rt, "killed after"))
 	case 1, 2:
 		h.faulty()
 	case 3:
@@ -129,27 +135,40 @@ func (h *history) step() {
 	}
 }
 
-// push pushes a changed config. One that the planner refuses is taken back, as git revert does.
+// push pushes a changed config. What the guards refuse is allowed by another commit, or taken back, as git revert does.
 func (h *history) push() {
 	next := h.config.clone()
-	for range rapid.IntRange(0, 4).Draw(h.rt, "mutations") {
+	for range rapid.IntRange(0, 6).Draw(h.rt, "mutations") {
 		next.mutate(h.rt)
 	}
 	id := h.source.push(next.tree(h.world))
-	p, err := h.rec.Plan(context.Background(), id)
+	_, err := h.rec.Plan(context.Background(), id)
+	var refused *planner.RefusedError
+	if errors.As(err, &refused) && rapid.Bool().Draw(h.rt, "meant") {
+		h.Logf("commit %s has to be allowed: %v", id[36:], err)
+		id = h.source.push(next.tree(h.world), allowances(refused)...)
+		_, err = h.rec.Plan(context.Background(), id)
+	}
 	if asType[*reconciler.PlanError](err) {
 		h.Logf("commit %s is refused: %v", id[36:], err)
-		id = h.source.push(h.config.tree(h.world))
-		p, err = h.rec.Plan(context.Background(), id)
-		if err != nil && h.pushed == "" {
-			h.Fatalf("the first commit: %v", err)
-		}
-	} else {
-		h.config = next
+		next = h.config
+		id = h.source.push(next.tree(h.world))
+		_, err = h.rec.Plan(context.Background(), id)
 	}
 	h.must(err)
-	h.pushed = id
-	h.Logf("commit %s:\n%s", id[36:], text(p))
+	h.config, h.pushed = next, id
+	h.Logf("commit %s", id[36:])
+}
+
+// allowances is what a refusal says would allow it.
+func allowances(refused *planner.RefusedError) []string {
+	var all []string
+	for _, r := range refused.Refusals {
+		if r.Allow != "" {
+			all = append(all, r.Allow)
+		}
+	}
+	return all
 }
 
 func (h *history) run() error {
@@ -164,7 +183,7 @@ func (h *history) run() error {
 
 // faulty runs with far sides that fail before or after an effect.
 func (h *history) faulty() {
-	seed, odds := rapid.Uint64().Draw(h.rt, "luck"), rapid.Uint64Range(2, 20).Draw(h.rt, "odds")
+	seed, odds := rapid.Uint64().Draw(h.rt, "luck"), rapid.Uint64Range(3, 60).Draw(h.rt, "odds")
 	h.far.fail(func(at memory.Point, c planner.Change) error {
 		luck := fnv.New64a() // the same whatever the order of targets is
 		fmt.Fprint(luck, seed, at, c.ID)

@@ -29,6 +29,7 @@ type source struct {
 type commit struct {
 	tree   schema.MapTree
 	parent int
+	allow  []string // its Allow-Destroy trailers
 }
 
 // closableTree counts that it was closed.
@@ -47,9 +48,9 @@ func (t closableTree) Close() error {
 func commitID(n int) string { return fmt.Sprintf("%040x", n) }
 
 // push adds a commit on top of the branch and returns its id.
-func (s *source) push(tree schema.MapTree) string {
+func (s *source) push(tree schema.MapTree, allow ...string) string {
 	s.mu.Lock()
-	s.commits = append(s.commits, commit{tree, s.head})
+	s.commits = append(s.commits, commit{tree, s.head, allow})
 	n := len(s.commits)
 	s.mu.Unlock()
 	s.move(n)
@@ -131,6 +132,17 @@ func (s *source) contains(n, a int) bool {
 		}
 	}
 	return false
+}
+
+// Trailers implements reconciler.Trailers.
+func (s *source) Trailers(_ context.Context, _, a, b string) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for n := s.number(b); n > 0 && n != s.number(a); n = s.commits[n-1].parent {
+		all = append(all, s.commits[n-1].allow...)
+	}
+	return all, nil
 }
 
 func (s *source) Watch(ctx context.Context, changed func()) error {
