@@ -55,7 +55,7 @@ func changed[V any](old, now map[planner.Ref]V) (refs []planner.Ref) {
 }
 
 // compare plans once more with the Memo, and wants the same.
-func (m *memory) compare(t *rapid.T, manifest schema.Manifest, live planner.Live, want planner.Plan, wantErr error) {
+func (m *memory) compare(t rapid.TB, manifest schema.Manifest, live planner.Live, want planner.Plan, wantErr error) {
 	live.State, live.Dirty, live.Lately = m.state, m.dirty, slices.Clone(live.Lately)
 	before := m.Spared()
 	got, err := m.New(manifest, live, mayDestroy)
@@ -72,7 +72,7 @@ func (m *memory) compare(t *rapid.T, manifest schema.Manifest, live planner.Live
 	}
 }
 
-func encoded(t *rapid.T, p planner.Plan) []byte {
+func encoded(t rapid.TB, p planner.Plan) []byte {
 	b, err := planner.EncodePlan(p)
 	if err != nil {
 		t.Fatal(err)

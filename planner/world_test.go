@@ -23,7 +23,7 @@ type world struct {
 	killed  map[string]bool // nodes whose container went away by itself
 	service map[string]bool // load balancers that held all routes when a run last ended well, and weren't touched since
 	stale   map[string]bool // nodes that couldn't be reached since a run last ended well
-	moved   map[string]bool // host names that go from one webroot to another in this run
+	moved   map[string]bool // host names that go from one webroot to another in this run, or are on neither since one that broke off
 }
 
 // fault is what happens to a change.
@@ -302,17 +302,23 @@ func (w *world) checkOutOfRotation(c planner.Change) {
 
 // check looks for what lacks what it needs.
 func (w *world) check(when string) {
-	ready := map[[2]string][]string{} // load balancer, backend -> nodes in rotation
-	for _, o := range w.real {
-		if s, ok := o.(planner.Server); ok && s.State == planner.ServerReady {
-			ready[[2]string{s.Target, s.Backend}] = append(ready[[2]string{s.Target, s.Backend}], s.Node)
-		}
-	}
+	ready := w.inRotation()
 	for ref, o := range w.real {
 		for _, lack := range w.lacks(ref, o, ready) {
 			w.violated("%s: %s lacks %s", when, ref, lack)
 		}
 	}
+}
+
+// inRotation returns the nodes that are in rotation, by load balancer and backend.
+func (w *world) inRotation() map[[2]string][]string {
+	ready := map[[2]string][]string{}
+	for _, o := range w.real {
+		if s, ok := o.(planner.Server); ok && s.State == planner.ServerReady {
+			ready[[2]string{s.Target, s.Backend}] = append(ready[[2]string{s.Target, s.Backend}], s.Node)
+		}
+	}
+	return ready
 }
 
 func (w *world) lacks(ref planner.Ref, o planner.Object, ready map[[2]string][]string) (lacks []string) {
@@ -343,8 +349,8 @@ func (w *world) lacks(ref planner.Ref, o planner.Object, ready map[[2]string][]s
 		}
 	case planner.Route:
 		need(planner.Ref{Kind: planner.KindBackend, Target: ref.Target, Name: o.Backend})
-		for _, node := range ready[[2]string{ref.Target, o.Backend}] {
-			if !w.killed[node] && !w.stale[ref.Target] && !w.moved[ref.Name] && !w.serves(node, ref.Name) {
+		if !w.moved[ref.Name] {
+			for _, node := range w.withoutVhost(o, ready) {
 				lacks = append(lacks, "its vhost on "+node)
 			}
 		}
@@ -357,6 +363,16 @@ func (w *world) lacks(ref planner.Ref, o planner.Object, ready map[[2]string][]s
 		}
 	}
 	return lacks
+}
+
+// withoutVhost returns the nodes that a route leads to and that don't serve its name, though they should.
+func (w *world) withoutVhost(r planner.Route, ready map[[2]string][]string) (nodes []string) {
+	for _, node := range ready[[2]string{r.Target, r.Backend}] {
+		if !w.killed[node] && !w.stale[r.Target] && !w.serves(node, r.Name) {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes
 }
 
 func (w *world) serves(node, hostname string) bool {
