@@ -385,6 +385,26 @@ func TestG03MoveExcusesNothingElse(t *testing.T) {
 	}
 }
 
+// A node in an unknown state may be in rotation in a load balancer that is made again, though no finished change put it
+// there: it is made again only when the load balancer was.
+func TestG03PerhapsInRotation(t *testing.T) {
+	server := planner.Ref{Kind: planner.KindServer, Target: "eu-1-lb-0", Name: "web-1/web-1-0"}
+	balancer := planner.Ref{Kind: planner.KindContainer, Target: "host-1", Name: "eu-1-lb-0"}
+	w, wish := newWorld(), firstWish()
+	carryOut(t, w, &wish, 1, map[planner.Ref]fault{server: failsAfter})
+	if s, ok := w.real[server].(planner.Server); !ok || s.State != planner.ServerReady || w.live.State[server] != nil {
+		t.Fatalf("%v is there, %v is recorded", w.real[server], w.live.State[server])
+	}
+	wish.webImage, wish.lbImage = "web:2", "lb:2"
+	w.live.Down["web-1-0"] = "no answer"
+	carryOut(t, w, &wish, 2, map[planner.Ref]fault{balancer: failsBefore})
+	clear(w.live.Down)
+	carryOut(t, w, &wish, 3, nil)
+	if p := plan(t, w, wish.manifest(3)); !p.Empty() {
+		t.Errorf("not empty:\n%s", describe(p))
+	}
+}
+
 // carryOut plans and runs a commit with the faults that some objects' changes meet.
 func carryOut(t *testing.T, w *world, wish *wish, commit int, faults map[planner.Ref]fault) {
 	t.Helper()

@@ -271,21 +271,30 @@ func (d *draft) afterOutOfRotation(begin map[string][]int) {
 }
 
 // afterBalancers lets a container be made again only when load balancers that are made again, and had the node in
-// rotation, are: until then they may send it requests.
+// rotation, or may have had, are: until then they may send it requests.
 func (d *draft) afterBalancers(begin map[string][]int) {
 	for ref, o := range d.live.State {
-		s, ok := o.(Server)
-		if !ok || s.State != ServerReady || !d.lost(ref) {
-			continue
+		if s, ok := o.(Server); ok && s.State == ServerReady {
+			d.afterBalancer(ref, s, begin)
 		}
-		lb := d.containerOf(ref)
-		if d.live.State[lb] == nil || d.live.Dirty[lb].Gone {
-			continue
-		}
-		for _, i := range begin[s.Node] {
-			if d.steps[i].ref.Kind == KindContainer {
-				d.follow(i, lb)
+	}
+	for ref, why := range d.live.Dirty {
+		for _, o := range []Object{d.live.State[ref], why.Pending} {
+			if s, ok := o.(Server); ok {
+				d.afterBalancer(ref, s, begin)
 			}
+		}
+	}
+}
+
+func (d *draft) afterBalancer(ref Ref, s Server, begin map[string][]int) {
+	lb := d.containerOf(ref)
+	if !d.lost(ref) || d.live.State[lb] == nil || d.live.Dirty[lb].Gone {
+		return
+	}
+	for _, i := range begin[s.Node] {
+		if d.steps[i].ref.Kind == KindContainer {
+			d.follow(i, lb)
 		}
 	}
 }
