@@ -405,6 +405,24 @@ func TestG03PerhapsInRotation(t *testing.T) {
 	}
 }
 
+// A node that nobody declares any more, and that is needed until its sites have moved, isn't made again when it is lost.
+func TestG03LostNodeThatLeaves(t *testing.T) {
+	w, wish := newWorld(), firstWish()
+	wish.nodes["web-2"] = 1
+	carryOut(t, w, &wish, 1, nil)
+	wish.home["acme"], wish.nodes["web-1"] = "web-2", 0
+	w.live.Down["web-2-0"] = "no answer"
+	carryOut(t, w, &wish, 2, nil)
+	w.kill("web-1-0")
+	carryOut(t, w, &wish, 3, nil)
+	carryOut(t, w, &wish, 4, nil)
+	clear(w.live.Down)
+	carryOut(t, w, &wish, 5, nil)
+	if p := plan(t, w, wish.manifest(5)); !p.Empty() {
+		t.Errorf("not empty:\n%s", describe(p))
+	}
+}
+
 // carryOut plans and runs a commit with the faults that some objects' changes meet.
 func carryOut(t *testing.T, w *world, wish *wish, commit int, faults map[planner.Ref]fault) {
 	t.Helper()

@@ -169,13 +169,20 @@ func (w *world) endWell() {
 			w.service[ref.Name] = true
 		}
 	}
-	clear(w.killed)
+	maps.DeleteFunc(w.killed, func(node string, _ bool) bool { return !w.leaves(node) })
 	for n := range w.stale {
 		if w.live.Down[n] == "" {
 			delete(w.stale, n)
 		}
 	}
 	w.check("after the run")
+}
+
+// leaves reports whether nobody declares a web node any more: it is there until what needs it has gone, and isn't made again.
+func (w *world) leaves(node string) bool {
+	return strings.HasPrefix(node, "web-") && !slices.ContainsFunc(w.manifest.Shards, func(s schema.Shard) bool {
+		return strings.HasPrefix(node, s.Name+"-") && node < fmt.Sprintf("%s-%d", s.Name, s.NodeCount)
+	})
 }
 
 func (w *world) reachable(targets map[string]planner.Target, ref planner.Ref) bool {
