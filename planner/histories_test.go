@@ -405,6 +405,53 @@ func TestG03PerhapsInRotation(t *testing.T) {
 	}
 }
 
+// An inventory holds only the latest change of an object that didn't finish. What an earlier one may have made still needs
+// what it needed.
+func TestG03NeededByAnEarlierChange(t *testing.T) {
+	vhost := planner.Ref{Kind: planner.KindVhost, Target: "web-1-0", Name: "acme.blog"}
+	blog := [2]string{"acme", "blog"}
+	for name, versions := range map[string][]string{
+		"of what was never finished": {"8.3", "static", "static"},
+		"of an update":               {"static", "8.3", "8.4", "8.4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, wish := newWorld(), firstWish()
+			for i, v := range versions {
+				wish.sites[blog] = v
+				f := failsBefore
+				switch {
+				case v == "8.3":
+					f = failsAfter
+				case i == 0:
+					f = fine
+				}
+				carryOut(t, w, &wish, i, map[planner.Ref]fault{vhost: f})
+			}
+			carryOut(t, w, &wish, 9, nil)
+			if p := plan(t, w, wish.manifest(9)); !p.Empty() {
+				t.Errorf("not empty:\n%s", describe(p))
+			}
+		})
+	}
+}
+
+// A route that was to move to one shard, and then to another, may lead to either.
+func TestG03RouteMayLeadThere(t *testing.T) {
+	route := planner.Ref{Kind: planner.KindRoute, Target: "eu-1-lb-0", Name: "a.z.test"}
+	w, wish := newWorld(), firstWish()
+	wish.nodes["web-2"] = 1
+	carryOut(t, w, &wish, 1, nil)
+	wish.home["acme"] = "web-2"
+	carryOut(t, w, &wish, 2, map[planner.Ref]fault{route: failsAfter})
+	wish.home["acme"], wish.nodes["web-2"] = "web-1", 0
+	carryOut(t, w, &wish, 3, map[planner.Ref]fault{route: failsBefore})
+	carryOut(t, w, &wish, 4, map[planner.Ref]fault{route: failsBefore})
+	carryOut(t, w, &wish, 5, nil)
+	if p := plan(t, w, wish.manifest(5)); !p.Empty() {
+		t.Errorf("not empty:\n%s", describe(p))
+	}
+}
+
 // A node that nobody declares any more, and that is needed until its sites have moved, isn't made again when it is lost.
 func TestG03LostNodeThatLeaves(t *testing.T) {
 	w, wish := newWorld(), firstWish()

@@ -1,5 +1,7 @@
 package planner
 
+import "strings"
+
 // follow makes step i come after the last step of an object that stands before it.
 func (d *draft) follow(i int, ref Ref) {
 	last, at := -1, d.steps[i].at
@@ -47,6 +49,7 @@ func (d *draft) afterDependents() {
 	d.eachDependent(func(dependent int, gone int) {
 		d.follow(gone, d.steps[dependent].ref)
 	})
+	d.afterUnknown()
 	for i := range d.steps {
 		s := &d.steps[i]
 		if s.off || s.action == Create {
@@ -90,6 +93,48 @@ func (d *draft) eachDeletedNeed(ref Ref, i int, fn func(dependent, gone int)) {
 			}
 		}
 	}
+}
+
+// afterUnknown lets a delete follow what is dirty and may need it: an earlier change that didn't finish may have made what
+// neither the live state nor the latest change tells of.
+func (d *draft) afterUnknown() {
+	var dirty []Ref
+	for ref := range d.live.Dirty {
+		if _, changes := d.firstChange(ref); changes && (ref.Kind == KindVhost || ref.Kind == KindRoute) {
+			dirty = append(dirty, ref)
+		}
+	}
+	if len(dirty) == 0 {
+		return
+	}
+	for i := range d.steps {
+		if s := &d.steps[i]; !s.off && s.new == nil {
+			for _, ref := range dirty {
+				if d.mayNeed(ref, s.old) {
+					d.follow(i, ref)
+				}
+			}
+		}
+	}
+}
+
+// mayNeed reports whether an object of unknown content may need another: a vhost any runtime of its site, a route any
+// backend and the servers that go with it. What else objects need, their names tell.
+func (d *draft) mayNeed(dirty Ref, o Object) bool {
+	ref := o.Ref()
+	if ref.Target != dirty.Target {
+		return false
+	}
+	switch o := o.(type) {
+	case Runtime:
+		return dirty.Kind == KindVhost && strings.HasPrefix(ref.Name, dirty.Name+"/")
+	case Backend:
+		return dirty.Kind == KindRoute
+	case Server:
+		_, goes := d.deletion(Ref{KindBackend, ref.Target, o.Backend})
+		return goes && dirty.Kind == KindRoute
+	}
+	return false
 }
 
 // containerOf returns the container of the node that an object is on.

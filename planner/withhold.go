@@ -21,7 +21,7 @@ func (d *draft) withhold() {
 		for _, i := range byRung[rung] {
 			switch s := &d.steps[i]; {
 			case s.off:
-			case s.new == nil && d.neededByWithheld(s.ref):
+			case s.new == nil && d.neededByWithheld(s.old):
 				s.off, d.withheld[s.ref] = true, true
 			default:
 				d.keepNames(s)
@@ -47,7 +47,7 @@ func (d *draft) takeBack(ref Ref) {
 	d.chain(ref, func(_ int, s *step) { s.off = true })
 }
 
-func (d *draft) neededByWithheld(ref Ref) bool {
+func (d *draft) neededByWithheld(o Object) bool {
 	if len(d.withheld) == 0 {
 		return false
 	}
@@ -57,9 +57,19 @@ func (d *draft) neededByWithheld(ref Ref) bool {
 			d.keepNeeds(w)
 		}
 	}
-	if d.kept[ref] {
+	ref := o.Ref()
+	if d.kept[ref] || d.perhapsNeededByWithheld(o) {
 		d.keepNeeds(ref)
 		return true
+	}
+	return false
+}
+
+func (d *draft) perhapsNeededByWithheld(o Object) bool {
+	for w := range d.withheld {
+		if _, dirty := d.live.Dirty[w]; dirty && d.mayNeed(w, o) {
+			return true
+		}
 	}
 	return false
 }
