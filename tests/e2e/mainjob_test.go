@@ -117,8 +117,8 @@ func (s *site) edits(t *testing.T) {
 func (s *site) removal(t *testing.T) {
 	s = s.sub(t)
 	load := s.load("docs.acme.test", "www.globex.test", "shop.acme.test")
-	for i, last := range []int{3, 6, 10} { // not so many at once that the guards ask
-		for n := []int{0, 3, 6}[i]; n < last; n++ {
+	for few := range slices.Chunk([]int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 3) { // not so many at once that the guards ask
+		for _, n := range few {
 			s.edit(fmt.Sprintf("    - edit-%d.acme.test\n", n), "")
 		}
 		s.push("acme: a few names fewer")
