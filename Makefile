@@ -23,6 +23,7 @@ demo-down: ## Removes all that make demo has made, and only that.
 
 test: images build ## All tests, on the real parts, with the race detector.
 	$(SUDO) env "PATH=$$PATH" $(GO) test -race -shuffle=on -timeout 40m ./...
+	$(GO) test -run Histories ./planner
 
 check: fmt vet lint ## What a change must pass besides the tests.
 

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
 	if !given {
-		checks := "3000"
+		checks := histories
 		if testing.Short() {
 			checks = "200"
 		}
