@@ -3,8 +3,8 @@
 // run and compares what is really there with what should be.
 //
 // Programs are built with the tag faults: they have points at which they stop when a test wants that (see
-// cmd/internal/fault), so that a fault strikes exactly there. Without HOSTCTL_FAULTS=all a sample of the points is
-// taken, another one each time; HOSTCTL_FAULTS=<seed> takes the sample that a run has printed.
+// cmd/internal/fault), so that a fault strikes exactly there. A sample of the points is taken, always the same one, so that
+// a failure is the change's; HOSTCTL_FAULTS=random takes another, =<seed> the one that a run has printed, =all every point.
 package faults
 
 import (
@@ -38,12 +38,14 @@ func testMain(m *testing.M) int {
 	case "all":
 		all = true
 	case "":
+		seed = 1
+	case "random":
 		seed = rand.Uint64() % 1_000_000
 		fmt.Printf("a sample of the fault points; to take it again: HOSTCTL_FAULTS=%d\n", seed)
 	default:
 		n, err := strconv.ParseUint(v, 10, 64)
 		if err != nil {
-			fmt.Fprintf(os.Stderr, "HOSTCTL_FAULTS: want all or a number: %v\n", err)
+			fmt.Fprintf(os.Stderr, "HOSTCTL_FAULTS: want all, random or a number: %v\n", err)
 			return 1
 		}
 		seed = n
