@@ -100,7 +100,7 @@ func (d *draft) eachDeletedNeed(ref Ref, i int, fn func(dependent, gone int)) {
 func (d *draft) afterUnknown() {
 	var dirty []Ref
 	for ref := range d.live.Dirty {
-		if _, changes := d.firstChange(ref); changes && (ref.Kind == KindVhost || ref.Kind == KindRoute) {
+		if (ref.Kind == KindVhost || ref.Kind == KindRoute) && d.willChange(ref) {
 			dirty = append(dirty, ref)
 		}
 	}

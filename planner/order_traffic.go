@@ -111,7 +111,7 @@ func (d *draft) afterVhosts() {
 			ref, ok := serving[r.name]
 			if !ok {
 				ref = Ref{KindRoute, s.Target, r.name} // it must be gone, or lead elsewhere
-				if _, changes := d.firstChange(ref); !changes {
+				if !d.willChange(ref) {
 					d.steps[i].off, d.withheld[d.steps[i].ref] = true, true
 					break // it stays: the node must not be asked for it
 				}
@@ -121,14 +121,10 @@ func (d *draft) afterVhosts() {
 	}
 }
 
-// firstChange returns the first step of an object that isn't withheld.
-func (d *draft) firstChange(ref Ref) (first int, ok bool) {
-	d.chain(ref, func(i int, _ *step) {
-		if !ok {
-			first, ok = i, true
-		}
-	})
-	return first, ok
+// willChange reports whether a step of an object isn't withheld.
+func (d *draft) willChange(ref Ref) (is bool) {
+	d.chain(ref, func(int, *step) { is = true })
+	return is
 }
 
 // waitFor makes a step come after all non-side steps of an object, and moves it behind them if it must.
