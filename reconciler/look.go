@@ -47,8 +47,9 @@ func (r *Reconciler) Look(ctx context.Context, targets []planner.Target) (Seen, 
 	if len(targets) == 0 {
 		targets = live.Targets
 	}
-	found := compareEngines(live, r.observeEngines(ctx, live.Instance, targets))
-	down := r.probe(ctx, live, targets, found)
+	held := r.observeEngines(ctx, live.Instance, targets)
+	found := compareEngines(live, held)
+	down := r.probe(ctx, live, targets, held)
 	if ctx.Err() != nil {
 		return Seen{}, ctx.Err() // nobody answers one who has stopped asking
 	}
@@ -192,14 +193,14 @@ func engineHolds(k planner.Kind) bool {
 // probe asks every node's agent for a sign of life and returns those that give none. A node without a container is not
 // down but gone: the next plan makes it. A node that was down before keeps its reason, so that the inventory doesn't move
 // with every turn of phrase.
-func (r *Reconciler) probe(ctx context.Context, live planner.Live, targets []planner.Target, found []difference) map[string]string {
+func (r *Reconciler) probe(ctx context.Context, live planner.Live, targets []planner.Target, held map[string]planner.State) map[string]string {
 	var (
 		mu   sync.Mutex
 		all  errgroup.Group
 		down = map[string]string{}
 	)
 	all.SetLimit(lookAtOnce)
-	there := agents(live, found)
+	there := agents(live, held)
 	for _, t := range targets {
 		if t.Address == "" || !there[t.Name] {
 			continue
@@ -219,24 +220,17 @@ func (r *Reconciler) probe(ctx context.Context, live planner.Live, targets []pla
 	return down
 }
 
-// agents returns the nodes on which an agent was put, and whose container is not known to be gone.
-func agents(live planner.Live, found []difference) map[string]bool {
-	gone := map[string]bool{}
-	for ref, why := range live.Dirty {
-		if ref.Kind == planner.KindContainer && why.Gone {
-			gone[ref.Name] = true
-		}
-	}
-	for _, d := range found {
-		for _, ref := range d.missing {
-			if ref.Kind == planner.KindContainer {
-				gone[ref.Name] = true
-			}
-		}
-	}
+// agents returns the nodes on which an agent was put, and whose container is not known to be gone: not held by its engine,
+// whether a change left it unfinished or not.
+func agents(live planner.Live, held map[string]planner.State) map[string]bool {
 	nodes := map[string]bool{}
 	for ref := range live.State {
-		if ref.Kind == planner.KindAgent && !live.Dirty[ref].Gone && !gone[ref.Name] {
+		if ref.Kind != planner.KindAgent || live.Dirty[ref].Gone {
+			continue
+		}
+		container := planner.Ref{Kind: planner.KindContainer, Target: ref.Target, Name: ref.Name}
+		engine, observed := held[ref.Target]
+		if !live.Dirty[container].Gone && (!observed || engine[container] != nil) {
 			nodes[ref.Name] = true
 		}
 	}

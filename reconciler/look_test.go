@@ -2,10 +2,12 @@ package reconciler_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	"hostctl/executors"
+	"hostctl/executors/memory"
 	"hostctl/planner"
 	"hostctl/reconciler"
 )
@@ -127,4 +129,28 @@ func TestLookKeepsReasons(t *testing.T) {
 	if seen := w.look(); seen.Moved || seen.Down["web-1-0"] != "connection reset, port 4711" {
 		t.Errorf("the look sees %+v", seen)
 	}
+}
+
+// A node whose container is gone, and which a run has failed to make again, is not one that can't be reached: when it is
+// made it serves at once.
+func TestLookAtANodeThatWasNotMadeAgain(t *testing.T) {
+	w := newWorld(t)
+	w.applied(two(t))
+	w.far.fail(func(_ memory.Point, c planner.Change) error {
+		if c.Ref().Kind == planner.KindContainer {
+			return errors.New("no room")
+		}
+		return nil
+	})
+	commit := w.push(with(t, two(t), "image: hostctl/web:v1", "image: hostctl/web:v2"))
+	if err := w.apply(commit); !asType[*executors.RunError](err) {
+		t.Fatalf("got %v", err)
+	}
+	w.far.fail(nil)
+	w.far.loseContainer("web-1-0")
+	if seen := w.look(); len(seen.Down) > 0 {
+		t.Errorf("the look sees %+v", seen)
+	}
+	w.must(w.apply(commit))
+	w.wantTrue(commit)
 }
