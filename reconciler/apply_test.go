@@ -15,6 +15,7 @@ import (
 )
 
 func TestApplyMakesACommitTrue(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	commit := w.applied(minimal(t))
 	w.wantTrue(commit)
@@ -31,6 +32,7 @@ func TestApplyMakesACommitTrue(t *testing.T) {
 
 // A saved plan is executed exactly or refused (G5).
 func TestG05_StalePlan(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	first := w.push(minimal(t))
 	saved := w.plan(first)
@@ -54,6 +56,7 @@ func TestG05_StalePlan(t *testing.T) {
 }
 
 func TestG05_PlanOfAnotherInventory(t *testing.T) {
+	t.Parallel()
 	w, other := newWorld(t), newWorld(t)
 	plan := other.plan(other.push(minimal(t)))
 	w.push(minimal(t))
@@ -64,6 +67,7 @@ func TestG05_PlanOfAnotherInventory(t *testing.T) {
 
 // An older commit never overwrites a newer one, whoever applies it, also where the newer one has failed (G6).
 func TestG06_OlderCommit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	first := w.applied(minimal(t))
 	second := w.push(with(t, minimal(t), "nodeCount: 1", "nodeCount: 2"))
@@ -87,6 +91,7 @@ func TestG06_OlderCommit(t *testing.T) {
 }
 
 func TestApplyWaitsForNobody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	commit := w.push(minimal(t))
 	held, err := w.store.Begin(t.Context(), w.plan(commit), reconciler.Holder{Name: "somebody else"})
@@ -101,6 +106,7 @@ func TestApplyWaitsForNobody(t *testing.T) {
 }
 
 func TestApplyRefusesWhatIsForReading(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.far.noImages["hostctl/web:v1"] = true
 	uncommitted, err := w.rec.PlanTree(t.Context(), minimal(t), "")
@@ -118,6 +124,7 @@ func TestApplyRefusesWhatIsForReading(t *testing.T) {
 
 // A host that says nothing of its images doesn't keep others from being planned (G7).
 func TestPlanWithASilentEngine(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	tree := minimal(t)
 	tree["clusters/eu-1/host-2.yaml"] = document("Host", "host-2", "address: 127.0.0.2", "docker: {endpoint: 'unix:///x'}", "portRange: {first: 20000, last: 20999}")
@@ -129,6 +136,7 @@ func TestPlanWithASilentEngine(t *testing.T) {
 
 // A tenant's mistake stops nothing of another tenant's (G7).
 func TestG07_OneTenantFails(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := firstConfig(minimal(t))
 	c.homes["globex"], c.sites[[2]string{"globex", "www"}] = "web-1", "static"
@@ -164,6 +172,7 @@ func TestG07_OneTenantFails(t *testing.T) {
 
 // A node that doesn't answer leaves rotation, and all else goes on; when it is back it gets what it missed (G7).
 func TestG07_OneNodeIsDown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	two := with(t, minimal(t), "nodeCount: 1", "nodeCount: 2")
 	w.applied(two)
@@ -203,6 +212,7 @@ func TestG07_OneNodeIsDown(t *testing.T) {
 
 // A run that is stopped ends the batches it has begun, is recorded, and its commit is made true later.
 func TestApplyIsStopped(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	commit := w.push(minimal(t))
 	ctx, stop := context.WithCancel(t.Context())
@@ -242,6 +252,7 @@ func (j leaseLostJournal) Extend(context.Context) error {
 }
 
 func TestLostLeaseStopsTheRun(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	commit := w.push(minimal(t))
 	told := make(chan struct{})
@@ -256,6 +267,7 @@ func TestLostLeaseStopsTheRun(t *testing.T) {
 
 // A long batch keeps the lock, also while the program is being stopped.
 func TestLeaseIsRenewedToTheEnd(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	commit := w.push(minimal(t))
 	w.rec.Holder.Lease = 90 * time.Millisecond
@@ -272,6 +284,7 @@ func TestLeaseIsRenewedToTheEnd(t *testing.T) {
 }
 
 func TestProgressTellsEveryChange(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	plan := w.plan(w.push(minimal(t)))
 	var started, finished []int

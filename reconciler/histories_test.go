@@ -25,9 +25,9 @@ func TestMain(m *testing.M) {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
 	if !given {
-		checks := "25"
+		checks := "15"
 		if testing.Short() {
-			checks = "10"
+			checks = "4"
 		}
 		if err := flag.Set("rapid.checks", checks); err != nil {
 			panic(err)
@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 // plan is empty (G2), what is recorded is what is there, nothing is there twice, uids were never used again, and the
 // journal is well-formed throughout (G14).
 func TestG04_Histories(t *testing.T) {
+	t.Parallel()
 	base := minimal(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "")

@@ -14,6 +14,7 @@ import (
 
 // A container that is gone is made again with everything that was in it.
 func TestLookFindsAContainerGone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	commit := w.applied(minimal(t))
 	for _, node := range []string{"web-1-0", "eu-1-lb-0", "eu-1-dns-0", "eu-1-db-0"} {
@@ -32,6 +33,7 @@ func TestLookFindsAContainerGone(t *testing.T) {
 
 // Somebody has changed a container behind our back: it is made anew.
 func TestLookFindsDrift(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	commit := w.applied(minimal(t))
 	c := w.far.container("web-1-0").(planner.Container)
@@ -49,6 +51,7 @@ func TestLookFindsDrift(t *testing.T) {
 
 // An engine that can't be observed holds what it held.
 func TestLookCannotObserve(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	commit := w.applied(minimal(t))
 	w.far.silence("host-1")
@@ -62,6 +65,7 @@ func TestLookCannotObserve(t *testing.T) {
 
 // While a run is under way the far sides differ from the inventory, and that means nothing.
 func TestLookDuringARun(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	commit := w.applied(minimal(t))
 	j, err := w.store.Begin(t.Context(), w.plan(commit), reconciler.Holder{Name: "somebody"})
@@ -79,6 +83,7 @@ func TestLookDuringARun(t *testing.T) {
 
 // A run that begins and ends while the far sides are looked at makes the look worthless.
 func TestLookIsOvertakenByARun(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	commit := w.applied(minimal(t))
 	w.rec.Connect = func(target planner.Target, s reconciler.Session) (executors.Executor, error) {
@@ -100,6 +105,7 @@ func TestLookIsOvertakenByARun(t *testing.T) {
 
 // One who has stopped asking gets no answers, and must not take that for silence.
 func TestLookIsStopped(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.applied(minimal(t))
 	ctx, stop := context.WithCancel(t.Context())
@@ -117,6 +123,7 @@ func TestLookIsStopped(t *testing.T) {
 
 // The reason why a node is down is the first one that was seen: turns of phrase don't move the inventory.
 func TestLookKeepsReasons(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.applied(minimal(t))
 	w.far.silence("web-1-0")
@@ -134,6 +141,7 @@ func TestLookKeepsReasons(t *testing.T) {
 // A node whose container is gone, and which a run has failed to make again, is not one that can't be reached: when it is
 // made it serves at once.
 func TestLookAtANodeThatWasNotMadeAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.applied(two(t))
 	w.far.fail(func(_ memory.Point, c planner.Change) error {
