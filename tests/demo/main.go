@@ -69,6 +69,9 @@ func (d demo) up(ctx context.Context) error {
 	if err := d.edit(ctx, at); err != nil {
 		return err
 	}
+	if err := d.leave(ctx, at); err != nil {
+		return err
+	}
 	d.farewell()
 	return nil
 }

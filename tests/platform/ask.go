@@ -41,7 +41,12 @@ var client = http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{D
 
 // Fetch gets the front page of a host name through HAProxy.
 func (at Endpoints) Fetch(ctx context.Context, host string) (code int, body string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.HTTP+"/", nil)
+	return at.FetchPath(ctx, host, "/")
+}
+
+// FetchPath gets a page of a host name through HAProxy.
+func (at Endpoints) FetchPath(ctx context.Context, host, path string) (code int, body string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.HTTP+path, nil)
 	if err != nil {
 		return 0, "", err
 	}
