@@ -196,6 +196,10 @@ func TestG09_AllowedUntilDone(t *testing.T) {
 	if p, err = planner.New(w.manifest(3), live, agent); err != nil || p.Remember.Allowed != nil {
 		t.Errorf("what was allowed is asked for again, or remembered when it is done: %q, %v", p.Remember.Allowed, err)
 	}
+	live.Memory = live.Memory.Begun(p.Remember) // and fails
+	if _, err = planner.New(w.manifest(3), live, agent); err != nil {
+		t.Errorf("what was allowed is forgotten by a run that failed: %v", err)
+	}
 }
 
 func TestAllowGrammar(t *testing.T) {

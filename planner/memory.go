@@ -20,14 +20,20 @@ type Memory struct {
 }
 
 // Begun returns what is remembered as soon as a plan is being carried out, well or not: what it protects is protected
-// from then on, and what was protected still is.
+// from then on, and what was protected still is. What was allowed stays allowed until a plan that needs it no more was
+// carried out well.
 func (m Memory) Begun(next Memory) Memory {
-	m.Protected = append(slices.Clone(m.Protected), next.Protected...)
-	slices.Sort(m.Protected)
-	m.Protected = slices.Compact(m.Protected)
+	m.Protected = union(m.Protected, next.Protected)
 	m.Frozen = next.Frozen
-	m.Allowed = next.Allowed
+	m.Allowed = union(m.Allowed, next.Allowed)
 	return m
+}
+
+// union returns what is in either, sorted.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // KeepOf returns how long what an object holds outlives its resource.

@@ -174,13 +174,6 @@ func allowances(refused *planner.RefusedError) []string {
 
 func (h *history) run() error {
 	p, err := h.rec.Plan(context.Background(), h.pushed)
-	var refused *planner.RefusedError
-	if errors.As(err, &refused) {
-		// What was allowed while its node was down is forgotten by the run that does it, also where that fails.
-		h.Logf("commit %s has to be allowed again: %v", h.pushed[36:], err)
-		h.pushed = h.source.push(h.config.tree(h.world), allowances(refused)...)
-		p, err = h.rec.Plan(context.Background(), h.pushed)
-	}
 	if err != nil {
 		h.Fatalf("plan: %v", err)
 	}

@@ -10,9 +10,9 @@ import (
 )
 
 // What a plan remembers is what the next is held against once it was carried out well. What it protects is protected
-// as soon as it has begun.
+// as soon as it has begun; what was allowed is allowed until then.
 func testMemory(f *fixture) {
-	want := planner.Memory{Protected: []string{"-/Shard/web-1"}, Guardrails: &schema.Guardrails{MaxDeletePercent: 5, From: 2, MaxDataDeletes: 1}}
+	want := planner.Memory{Protected: []string{"-/Shard/web-1"}, Allowed: []string{"Host/host-2"}, Guardrails: &schema.Guardrails{MaxDeletePercent: 5, From: 2, MaxDataDeletes: 1}}
 	p := f.plan(Create(Route("a.example", "web-1")))
 	p.Remember = want
 	f.run(p, reconciler.Succeeded)
@@ -20,7 +20,7 @@ func testMemory(f *fixture) {
 		f.Errorf("remembered %+v, want %+v", got, want)
 	}
 	next := f.plan(Create(Route("b.example", "web-1")))
-	next.Remember = planner.Memory{Protected: []string{"acme/Webroot/shop"}}
+	next.Remember = planner.Memory{Protected: []string{"acme/Webroot/shop"}, Allowed: []string{"Tenant/acme"}}
 	f.run(next, reconciler.Failed)
 	got := f.open()
 	live, err := got.Live(f.Context())
@@ -30,6 +30,13 @@ func testMemory(f *fixture) {
 	both := []string{"-/Shard/web-1", "acme/Webroot/shop"}
 	if m := live.Memory; !slices.Equal(m.Protected, both) || m.Guardrails == nil || *m.Guardrails != *want.Guardrails {
 		f.Errorf("after a run that failed it remembers %+v, want %v and the guardrails of before", m, both)
+	}
+	if want := []string{"Host/host-2", "Tenant/acme"}; !slices.Equal(live.Memory.Allowed, want) {
+		f.Errorf("after a run that failed it allows %q, want %q", live.Memory.Allowed, want)
+	}
+	f.run(f.plan(), reconciler.Succeeded)
+	if m := f.live().Memory; m.Allowed != nil || m.Protected != nil {
+		f.Errorf("after a run that needs and protects nothing it remembers %+v", m)
 	}
 }
 
