@@ -12,7 +12,7 @@ type Live struct {
 	Down        map[string]string // nodes that can't be reached, with the reason; they leave rotation
 	Images      map[string]string // image tag -> image id, resolved before planning
 	Allocations []Allocation      // all there ever were; sorted by scope, key
-	Targets     []Target          // of the last plan that was applied: where objects that are to go can be found
+	Targets     []Target          // of the last plan that was applied, and of those begun since: where objects that are to go can be found
 	Memory      Memory            // what is remembered of the last plan that was applied
 	Due         []Ref             // kept for their data, for long enough; sorted
 	Lately      []Lately          // how Version was reached, as far as that is known: each begins where the one before ends

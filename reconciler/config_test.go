@@ -83,7 +83,7 @@ func (c *config) mutate(t *rapid.T) {
 	name := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name") + "." + tenant + ".test"
 	switch rapid.IntRange(0, 12).Draw(t, "mutation") {
 	case 0:
-		c.hosts = 2
+		c.hosts = rapid.IntRange(1, 2).Draw(t, "hosts")
 	case 1:
 		c.shards[shard] = rapid.IntRange(0, 2).Draw(t, "nodes")
 	case 2:

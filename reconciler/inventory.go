@@ -37,7 +37,8 @@ type Inventory interface {
 	Live(ctx context.Context) (planner.Live, error)
 	// Begin takes the run lock, reserves the plan's allocations and stores the plan with its run. It fails with a
 	// *LockedError, with ErrStale where the inventory isn't at the plan's Base or an allocation is taken, and with
-	// ErrInstance. A run whose holder's lease is over no longer holds the lock: it is ended as "interrupted".
+	// ErrInstance. A run whose holder's lease is over no longer holds the lock: it is ended as "interrupted". The plan's
+	// targets are added to those of the runs before, back to the last one that ended well.
 	Begin(ctx context.Context, p planner.Plan, by Holder) (Journal, error)
 	// Gone marks objects as seen not to be there, with everything that was inside a container that is gone, in one
 	// transaction. Unknown references are ignored. It reports how many objects are newly marked.

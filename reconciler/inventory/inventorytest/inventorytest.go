@@ -51,6 +51,7 @@ func Test(t *testing.T, fresh func(testing.TB) (open func() record.Store)) {
 		{"DownAndImages", testDownAndImages},
 		{"Released", testReleased},
 		{"EndOfRun", testEndOfRun},
+		{"Targets", testTargets},
 		{"TwoReaders", testTwoReaders},
 		{"DoneContext", testDoneContext},
 		{"Reopen", testReopen},

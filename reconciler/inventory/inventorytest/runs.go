@@ -12,6 +12,7 @@ import (
 	"hostctl/planner"
 	"hostctl/reconciler"
 	"hostctl/reconciler/inventory/record"
+	"hostctl/schema"
 )
 
 func testLock(f *fixture) {
@@ -261,8 +262,8 @@ func testEndOfRun(f *fixture) {
 	f.finished(j, p.Changes[0])
 	f.started(j, p.Changes[1])
 	f.end(j, reconciler.Failed)
-	if l := f.live(); l.Commit != "" || l.Targets != nil {
-		f.Errorf("a failed run applied commit %q and %d targets", l.Commit, len(l.Targets))
+	if l := f.live(); l.Commit != "" {
+		f.Errorf("a failed run applied commit %q", l.Commit)
 	}
 	if r := f.runs()[0]; r.Done != 1 || r.Failed != 1 || r.Commit != p.Commit {
 		f.Errorf("run: %+v", r)
@@ -287,5 +288,40 @@ func testEndOfRun(f *fixture) {
 	}
 	if runs, err := f.inv.Runs(f.Context(), 1); err != nil || len(runs) != 1 || runs[0].ID != j.Run() {
 		f.Errorf("Runs(1) = %+v, %v", runs, err)
+	}
+}
+
+// Where a run has gone, or may have, is known from when it begins until one has ended well that didn't go there: what it
+// left behind can be found. What both know of a target is as the newer one has it.
+func testTargets(f *fixture) {
+	host := func(name, endpoint string) planner.Target {
+		return planner.Target{Name: name, Docker: &schema.Docker{Endpoint: endpoint}}
+	}
+	first, moved, second := host("host-1", "unix:///a.sock"), host("host-1", "unix:///b.sock"), host("host-2", "unix:///c.sock")
+	for _, tt := range []struct {
+		name    string
+		goes    []planner.Target
+		outcome reconciler.RunState
+		want    []planner.Target
+	}{
+		{"the first one, in vain", []planner.Target{first}, reconciler.Failed, []planner.Target{first}},
+		{"well", []planner.Target{first}, reconciler.Succeeded, []planner.Target{first}},
+		{"to another one, in vain", []planner.Target{moved, second}, reconciler.Failed, []planner.Target{moved, second}},
+		{"back, in vain", []planner.Target{first}, reconciler.Failed, []planner.Target{first, second}},
+		{"back, cut off", []planner.Target{first}, reconciler.Interrupted, []planner.Target{first, second}},
+		{"back, well", []planner.Target{first}, reconciler.Succeeded, []planner.Target{first}},
+	} {
+		p := f.plan()
+		p.Targets = tt.goes
+		j := f.begin(p)
+		if tt.outcome == reconciler.Failed {
+			if diff := cmp.Diff(tt.want, f.live().Targets); diff != "" {
+				f.Errorf("%s: targets of a run under way (-want +got):\n%s", tt.name, diff)
+			}
+		}
+		f.end(j, tt.outcome)
+		if diff := cmp.Diff(tt.want, f.live().Targets); diff != "" {
+			f.Errorf("%s: targets (-want +got):\n%s", tt.name, diff)
+		}
 	}
 }

@@ -165,12 +165,35 @@ func (j *journal) begin(ctx context.Context, tx pgx.Tx, holder string) error {
 	if err := j.reserve(ctx, tx); err != nil {
 		return err
 	}
+	if err := j.noteTargets(ctx, tx); err != nil {
+		return err
+	}
 	if err := rememberBegun(ctx, tx, j.plan); err != nil {
 		return err
 	}
 	_, err = j.s.bump(ctx, tx)
 	return err
 }
+
+// noteTargets adds the plan's targets to those that are known.
+func (j *journal) noteTargets(ctx context.Context, tx pgx.Tx) error {
+	names, bodies := make([]string, len(j.plan.Targets)), make([]string, len(j.plan.Targets))
+	for i, t := range j.plan.Targets {
+		body, err := json.Marshal(t)
+		if err != nil {
+			return fmt.Errorf("encode target %s: %w", t.Name, err)
+		}
+		names[i], bodies[i] = t.Name, string(body)
+	}
+	if _, err := tx.Exec(ctx, sqlNoteTargets, names, bodies); err != nil {
+		return fmt.Errorf("write targets: %w", err)
+	}
+	return nil
+}
+
+const sqlNoteTargets = `
+	INSERT INTO targets (name, body) SELECT * FROM unnest($1::text[], $2::text[])
+	ON CONFLICT (name) DO UPDATE SET body = excluded.body`
 
 const (
 	sqlNextRun   = `SELECT coalesce(max(id), 0) + 1 FROM runs`
@@ -257,16 +280,8 @@ func (j *journal) settle(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, sqlClearTargets); err != nil {
 		return fmt.Errorf("clear targets: %w", err)
 	}
-	names, bodies := make([]string, len(j.plan.Targets)), make([]string, len(j.plan.Targets))
-	for i, t := range j.plan.Targets {
-		body, err := json.Marshal(t)
-		if err != nil {
-			return fmt.Errorf("encode target %s: %w", t.Name, err)
-		}
-		names[i], bodies[i] = t.Name, string(body)
-	}
-	if _, err := tx.Exec(ctx, sqlCreateTargets, names, bodies); err != nil {
-		return fmt.Errorf("write targets: %w", err)
+	if err := j.noteTargets(ctx, tx); err != nil {
+		return err
 	}
 	scopes, keys, values := columns(j.plan.Released)
 	if _, err := tx.Exec(ctx, sqlRelease, scopes, keys, values); err != nil {
@@ -280,10 +295,9 @@ func (j *journal) settle(ctx context.Context, tx pgx.Tx) error {
 }
 
 const (
-	sqlSetApplied    = `UPDATE meta SET applied = $1`
-	sqlClearTargets  = `DELETE FROM targets`
-	sqlCreateTargets = `INSERT INTO targets (name, body) SELECT * FROM unnest($1::text[], $2::text[])`
-	sqlRelease       = `
+	sqlSetApplied   = `UPDATE meta SET applied = $1`
+	sqlClearTargets = `DELETE FROM targets`
+	sqlRelease      = `
 	DELETE FROM allocations WHERE (scope, key, value) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))`
 )
 

@@ -147,12 +147,31 @@ func (j *journal) begin(ctx context.Context, tx *sql.Tx, holder string) error {
 	if err := j.reserve(ctx, tx); err != nil {
 		return err
 	}
+	if err := j.noteTargets(ctx, tx); err != nil {
+		return err
+	}
 	if err := rememberBegun(ctx, tx, j.plan); err != nil {
 		return err
 	}
 	_, err = bump(ctx, tx)
 	return err
 }
+
+// noteTargets adds the plan's targets to those that are known.
+func (j *journal) noteTargets(ctx context.Context, tx *sql.Tx) error {
+	for _, t := range j.plan.Targets {
+		body, err := json.Marshal(t)
+		if err != nil {
+			return fmt.Errorf("encode target %s: %w", t.Name, err)
+		}
+		if _, err := tx.ExecContext(ctx, sqlNoteTarget, t.Name, string(body)); err != nil {
+			return fmt.Errorf("write target %s: %w", t.Name, err)
+		}
+	}
+	return nil
+}
+
+const sqlNoteTarget = `INSERT INTO targets (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body`
 
 // reserve writes the plan's allocations. What they replace goes first, for two may swap their values.
 func (j *journal) reserve(ctx context.Context, tx *sql.Tx) error {
@@ -258,14 +277,8 @@ func (j *journal) settle(ctx context.Context, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(ctx, sqlClearTargets); err != nil {
 		return fmt.Errorf("clear targets: %w", err)
 	}
-	for _, t := range j.plan.Targets {
-		body, err := json.Marshal(t)
-		if err != nil {
-			return fmt.Errorf("encode target %s: %w", t.Name, err)
-		}
-		if _, err := tx.ExecContext(ctx, sqlCreateTarget, t.Name, string(body)); err != nil {
-			return fmt.Errorf("write target %s: %w", t.Name, err)
-		}
+	if err := j.noteTargets(ctx, tx); err != nil {
+		return err
 	}
 	for _, a := range j.plan.Released {
 		if _, err := tx.ExecContext(ctx, sqlRelease, a.Scope, a.Key, a.Value); err != nil {
@@ -279,7 +292,6 @@ func (j *journal) settle(ctx context.Context, tx *sql.Tx) error {
 const (
 	sqlSetApplied   = `UPDATE meta SET applied = ?`
 	sqlClearTargets = `DELETE FROM targets`
-	sqlCreateTarget = `INSERT INTO targets (name, body) VALUES (?, ?)`
 	sqlRelease      = `DELETE FROM allocations WHERE scope = ? AND key = ? AND value = ?`
 )
 
