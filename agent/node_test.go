@@ -77,6 +77,9 @@ var program = sync.OnceValues(func() (string, error) {
 var programDir string // where program has built it, if it has
 
 func TestMain(m *testing.M) {
+	if os.Getenv(inside) != "" {
+		runInside()
+	}
 	code := m.Run()
 	if programDir != "" {
 		_ = os.RemoveAll(programDir)
