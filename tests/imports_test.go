@@ -59,6 +59,7 @@ var rooms = map[string][]string{
 	"github.com/caarlos0/env":               {"cmd/..."},
 	"flag":                                  {"cmd/..."},
 	"go.etcd.io/bbolt":                      {"agent", "agent/..."},
+	"github.com/go-sql-driver/mysql":        {"agent/mysql"},
 	"google.golang.org/grpc":                {"agent", "agent/agentpb", "executors/remote", "cmd/node-agent"},
 	"github.com/prometheus":                 {"reconciler/web"},
 	"log/slog":                              {"cmd/...", "reconciler", "reconciler/...", "agent", "agent/..."},
