@@ -1,0 +1,1 @@
+ALTER USER 'root'@'localhost' IDENTIFIED WITH auth_socket;
