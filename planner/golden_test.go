@@ -3,6 +3,7 @@ package planner_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -27,6 +28,7 @@ var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 //	         "protected OWNER", "allow WHAT", "due REF"
 //	plan     the expected text, or the error
 //	order    the expected changes in the order of execution; only compared if it is there
+//	markdown the plan as Markdown; only compared if it is there
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -132,8 +134,8 @@ func planned(t *testing.T, m schema.Manifest, live planner.Live, policy planner.
 	if err != nil {
 		return map[string]string{"plan": "error: " + err.Error() + "\n"}
 	}
-	var text, order bytes.Buffer
-	if err := p.Text(&text, false); err != nil {
+	var text, order, markdown bytes.Buffer
+	if err := errors.Join(p.Text(&text, false), p.Markdown(&markdown, 0)); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range p.Changes {
@@ -146,7 +148,7 @@ func planned(t *testing.T, m schema.Manifest, live planner.Live, policy planner.
 	if b, err := p.JSON(); err != nil || !json.Valid(b) {
 		t.Errorf("JSON: %v", err)
 	}
-	return map[string]string{"plan": text.String(), "order": order.String()}
+	return map[string]string{"plan": text.String(), "order": order.String(), "markdown": markdown.String()}
 }
 
 // setFiles writes what was got over what was expected. The order is written where a case asks for it.

@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"hostctl/schema"
 )
@@ -94,6 +96,7 @@ func (o *printer) entry(e entry) {
 // section is the changes of one tenant, or of one resource of the platform.
 type section struct {
 	title   string
+	changes []Change
 	entries []entry
 }
 
@@ -122,7 +125,7 @@ func (p Plan) grouped() []section {
 	})
 	out := make([]section, len(titles))
 	for i, t := range titles {
-		out[i] = section{title: t, entries: entries(byTitle[t])}
+		out[i] = section{title: t, changes: byTitle[t], entries: entries(byTitle[t])}
 	}
 	return out
 }
@@ -215,12 +218,14 @@ func counted(changes []Change) string {
 	return fmt.Sprintf("%d: %s, …%s", len(seen), strings.Join(names, ", "), on(changes))
 }
 
-// printable replaces what a terminal might take for a command: control characters, invalid UTF-8, and characters that
-// turn the direction of writing.
+// printable replaces what a terminal might take for a command, and what a reader can't see: control characters, invalid
+// UTF-8, line separators, and characters of format, such as those that turn the direction of writing.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r < 0x20, r >= 0x7f && r <= 0x9f, r == 0xfffd, r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0xfeff:
+		case r >= ' ' && r < 0x7f:
+			return r
+		case r == utf8.RuneError, unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co):
 			return '�'
 		}
 		return r

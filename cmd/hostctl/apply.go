@@ -77,7 +77,7 @@ func (o *options) planToApply(ctx context.Context, args []string, rev string) (p
 func (o *options) present(show *progress, p planner.Plan) error {
 	why := obstacles(p)
 	if show.json == nil {
-		if err := o.printPlan(p, false); err != nil || p.Empty() || len(why) == 0 {
+		if err := o.printPlan(p, form{}); err != nil || p.Empty() || len(why) == 0 {
 			return err
 		}
 		return errors.New("nothing was applied")

@@ -16,7 +16,7 @@ import (
 func planVerb(o *options) *cobra.Command {
 	var (
 		rev, file string
-		asJSON    bool
+		form      form
 	)
 	cmd := &cobra.Command{
 		Use:   "plan",
@@ -42,7 +42,7 @@ A plan can be applied if it was made against an inventory, of files that are exa
 					return err
 				}
 			}
-			if err := o.printPlan(p, asJSON); err != nil {
+			if err := o.printPlan(p, form); err != nil {
 				return err
 			}
 			if err := mistakes(p); err != nil {
@@ -57,7 +57,7 @@ A plan can be applied if it was made against an inventory, of files that are exa
 	f := cmd.Flags()
 	f.StringVar(&rev, "rev", "", "plan this `revision` instead of the files of the folder")
 	f.StringVar(&file, "out", "", "save the plan to a `file`, for 'hostctl apply FILE'")
-	f.BoolVar(&asJSON, "json", false, "print the plan as JSON")
+	form.flags(cmd)
 	o.destroyFlag(cmd)
 	return cmd
 }
@@ -95,33 +95,6 @@ func (o *options) plan(ctx context.Context, rev string) (planner.Plan, error) {
 	platform.Policy.AllowDestroy = o.destroy
 	p, err := platform.PlanTree(ctx, s.tree, s.commit)
 	return p, errors.Join(err, platform.Close())
-}
-
-func (o *options) printPlan(p planner.Plan, asJSON bool) error {
-	if asJSON {
-		b, err := p.JSON()
-		if err != nil {
-			return err
-		}
-		_, err = o.out.Write(b)
-		return err
-	}
-	if err := p.Text(o.out, colours(o.out)); err != nil || p.Empty() {
-		return err
-	}
-	why := obstacles(p)
-	if len(why) == 0 {
-		return nil
-	}
-	if _, err := fmt.Fprintln(o.out, "\nIt can't be applied as it is:"); err != nil {
-		return err
-	}
-	for _, reason := range why {
-		if _, err := fmt.Fprintf(o.out, "  %s\n", reason); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // colours reports whether w is a terminal that may be written to in colours (https://no-color.org).

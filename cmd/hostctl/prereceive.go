@@ -88,7 +88,7 @@ func (o *options) preReceive(ctx context.Context, m move) error {
 		if !live {
 			fmt.Fprintf(o.out, "Preview of %s; only %s is applied.\n", branch, o.branch)
 		}
-		return o.printPlan(p, false)
+		return o.printPlan(p, form{})
 	}
 	err = o.explain(err)
 	if live {

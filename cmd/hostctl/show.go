@@ -3,7 +3,7 @@ package main
 import "github.com/spf13/cobra"
 
 func showVerb(o *options) *cobra.Command {
-	var asJSON bool
+	var form form
 	cmd := &cobra.Command{
 		Use:         "show FILE",
 		Short:       "Print a saved plan",
@@ -16,9 +16,9 @@ func showVerb(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return o.printPlan(p, asJSON)
+			return o.printPlan(p, form)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the plan as JSON")
+	form.flags(cmd)
 	return cmd
 }
