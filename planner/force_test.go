@@ -7,7 +7,7 @@ import (
 )
 
 // Only what is dirty is overwritten whatever it is, and the saved plan says so.
-func TestG05OnlyWhatIsDirtyIsForced(t *testing.T) {
+func TestG05_OnlyWhatIsDirtyIsForced(t *testing.T) {
 	first := firstWish()
 	m := first.manifest(1)
 	live := applied(mustPlan(t, m, planner.Live{}))

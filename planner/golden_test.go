@@ -58,6 +58,12 @@ func TestGolden(t *testing.T) {
 }
 
 func goldenCase(t *testing.T, ar *txtar.Archive) map[string]string {
+	m, live, policy := caseOf(t, ar)
+	return planned(t, m, live, policy)
+}
+
+// caseOf is what a case plans.
+func caseOf(t *testing.T, ar *txtar.Archive) (schema.Manifest, planner.Live, planner.Policy) {
 	base, over, events := schema.MapTree{}, schema.MapTree{}, ""
 	for _, f := range ar.Files {
 		if name, ok := strings.CutPrefix(f.Name, "from/"); ok {
@@ -85,7 +91,7 @@ func goldenCase(t *testing.T, ar *txtar.Archive) map[string]string {
 	}
 	policy := agent
 	happen(t, &live, &policy, events)
-	return planned(t, load(t, base), live, policy)
+	return load(t, base), live, policy
 }
 
 var images = map[string]string{

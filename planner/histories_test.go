@@ -18,6 +18,10 @@ import (
 
 // TestMain gives the property tests thousands of histories, and hundreds with -short.
 func TestMain(m *testing.M) {
+	if os.Getenv(planEnv) != "" {
+		printPlan()
+		return
+	}
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
@@ -202,10 +206,10 @@ func host(name string) schema.Host {
 	}
 }
 
-// TestHistories takes a platform through random histories of commits, faults, lost containers and nodes that can't be
+// TestG03_Histories takes a platform through random histories of commits, faults, lost containers and nodes that can't be
 // reached. At every moment nothing lacks what it needs (G3), the same input gives the same bytes (G1), and when faults
 // stop, one run makes what is really there what is declared, and the plan after it is empty (G2, G4).
-func TestHistories(t *testing.T) {
+func TestG03_Histories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, wish := newWorld(), firstWish()
 		var log bytes.Buffer
@@ -340,7 +344,7 @@ func (w *world) noteMoves(m schema.Manifest) {
 // A name whose move broke off between the vhost that gave it up and the one that takes it is on neither until a later run
 // ends the move. That run isn't to blame for it, whatever it does first; nor is one that moves it back where the inventory
 // doesn't know that it arrived.
-func TestG03MoveThatBrokeOff(t *testing.T) {
+func TestG03_MoveThatBrokeOff(t *testing.T) {
 	blog, shop := [2]string{"acme", "blog"}, [2]string{"acme", "shop"}
 	for name, c := range map[string]struct {
 		fault  fault
@@ -374,7 +378,7 @@ func TestG03MoveThatBrokeOff(t *testing.T) {
 }
 
 // A move excuses no other name.
-func TestG03MoveExcusesNothingElse(t *testing.T) {
+func TestG03_MoveExcusesNothingElse(t *testing.T) {
 	w, wish := newWorld(), firstWish()
 	carryOut(t, w, &wish, 1, nil)
 	delete(w.real, planner.Ref{Kind: planner.KindVhost, Target: "web-1-0", Name: "acme.blog"})
@@ -387,7 +391,7 @@ func TestG03MoveExcusesNothingElse(t *testing.T) {
 
 // A node in an unknown state may be in rotation in a load balancer that is made again, though no finished change put it
 // there: it is made again only when the load balancer was.
-func TestG03PerhapsInRotation(t *testing.T) {
+func TestG03_PerhapsInRotation(t *testing.T) {
 	server := planner.Ref{Kind: planner.KindServer, Target: "eu-1-lb-0", Name: "web-1/web-1-0"}
 	balancer := planner.Ref{Kind: planner.KindContainer, Target: "host-1", Name: "eu-1-lb-0"}
 	w, wish := newWorld(), firstWish()
@@ -407,7 +411,7 @@ func TestG03PerhapsInRotation(t *testing.T) {
 
 // An inventory holds only the latest change of an object that didn't finish. What an earlier one may have made still needs
 // what it needed.
-func TestG03NeededByAnEarlierChange(t *testing.T) {
+func TestG03_NeededByAnEarlierChange(t *testing.T) {
 	vhost := planner.Ref{Kind: planner.KindVhost, Target: "web-1-0", Name: "acme.blog"}
 	blog := [2]string{"acme", "blog"}
 	for name, versions := range map[string][]string{
@@ -436,7 +440,7 @@ func TestG03NeededByAnEarlierChange(t *testing.T) {
 }
 
 // A route that was to move to one shard, and then to another, may lead to either.
-func TestG03RouteMayLeadThere(t *testing.T) {
+func TestG03_RouteMayLeadThere(t *testing.T) {
 	route := planner.Ref{Kind: planner.KindRoute, Target: "eu-1-lb-0", Name: "a.z.test"}
 	w, wish := newWorld(), firstWish()
 	wish.nodes["web-2"] = 1
@@ -453,7 +457,7 @@ func TestG03RouteMayLeadThere(t *testing.T) {
 }
 
 // A node that nobody declares any more, and that is needed until its sites have moved, isn't made again when it is lost.
-func TestG03LostNodeThatLeaves(t *testing.T) {
+func TestG03_LostNodeThatLeaves(t *testing.T) {
 	w, wish := newWorld(), firstWish()
 	wish.nodes["web-2"] = 1
 	carryOut(t, w, &wish, 1, nil)
