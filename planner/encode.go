@@ -64,28 +64,42 @@ func (p Plan) wire() wirePlan {
 }
 
 // Hash returns the SHA-256 over all of a plan, in hex: the same plan, the same hash.
-func (p Plan) Hash() Hash {
-	h := sha256.New()
-	fmt.Fprintf(h, "hostctl plan %d\n", PlanFormat)
-	if err := json.NewEncoder(h).Encode(p.wire()); err != nil {
+func (p Plan) Hash() Hash { return hashPlan(p.encode()) }
+
+// encode returns the plan's part of its canonical form: what the hash covers.
+func (p Plan) encode() []byte {
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode(p.wire()); err != nil {
 		panic("planner: a plan that can't be encoded: " + err.Error()) // plain structs of our own always can
 	}
+	return b.Bytes()
+}
+
+func hashPlan(encoded []byte) Hash {
+	h := sha256.New()
+	fmt.Fprintf(h, "hostctl plan %d\n", PlanFormat)
+	h.Write(encoded)
 	return Hash(hex.EncodeToString(h.Sum(nil)))
 }
 
 // EncodePlan returns the canonical form of a plan for a file or the inventory: same plan, same bytes.
 func EncodePlan(p Plan) ([]byte, error) {
+	saved, _, err := SealPlan(p)
+	return saved, err
+}
+
+// SealPlan returns what EncodePlan does and the plan's hash. A large plan takes a second to encode: this does it once.
+func SealPlan(p Plan) (saved []byte, hash Hash, err error) {
 	if p.Format != PlanFormat {
-		return nil, fmt.Errorf("encode plan: it has format %d, this version of hostctl writes %d", p.Format, PlanFormat)
+		return nil, "", fmt.Errorf("encode plan: it has format %d, this version of hostctl writes %d", p.Format, PlanFormat)
 	}
-	var body bytes.Buffer
-	if err := json.NewEncoder(&body).Encode(p.wire()); err != nil {
-		return nil, fmt.Errorf("encode plan: %w", err)
-	}
+	body := p.encode()
+	hash = hashPlan(body)
 	var out bytes.Buffer
+	out.Grow(len(body) + 256)
 	// The body is written as it is: an encoder would check and copy all of it once more.
-	fmt.Fprintf(&out, `{"format":%d,"hash":%q,"plan":%s}`+"\n", p.Format, p.Hash(), bytes.TrimSpace(body.Bytes()))
-	return out.Bytes(), nil
+	fmt.Fprintf(&out, `{"format":%d,"hash":%q,"plan":%s}`+"\n", p.Format, hash, bytes.TrimSpace(body))
+	return out.Bytes(), hash, nil
 }
 
 // DecodePlan reads what EncodePlan wrote. It refuses a plan of another format, one that was cut off, and one that was
@@ -106,11 +120,11 @@ func DecodePlan(b []byte) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("decode plan: %w", err)
 	}
-	again, err := EncodePlan(p)
+	again, hash, err := SealPlan(p)
 	if err != nil {
 		return Plan{}, err
 	}
-	if p.Hash() != saved.Hash || !bytes.Equal(bytes.TrimSpace(again), bytes.TrimSpace(b)) {
+	if hash != saved.Hash || !bytes.Equal(bytes.TrimSpace(again), bytes.TrimSpace(b)) {
 		return Plan{}, errors.New("decode plan: its content doesn't match its hash: it was changed after it was made; make it again with hostctl plan -out")
 	}
 	return p, nil

@@ -64,9 +64,13 @@ func HashOf(o Object) Hash {
 	if o == nil {
 		return ""
 	}
+	return hashContent(o.Ref(), content(o))
+}
+
+func hashContent(r Ref, content []byte) Hash {
 	h := sha256.New()
-	fmt.Fprintln(h, o.Ref())
-	h.Write(content(o))
+	fmt.Fprintln(h, r)
+	h.Write(content)
 	return Hash(hex.EncodeToString(h.Sum(nil)))
 }
 
@@ -79,8 +83,16 @@ type envelope struct {
 }
 
 // Encode returns the canonical JSON of an object: same object, same bytes.
-func Encode(o Object) []byte {
-	b, err := json.Marshal(envelope{Ref: o.Ref(), Owner: o.Owner(), Needs: o.Needs(), Spec: content(o)})
+func Encode(o Object) []byte { return encodeAround(o, content(o)) }
+
+// Seal returns what Encode and HashOf do, for half of the work.
+func Seal(o Object) ([]byte, Hash) {
+	c := content(o)
+	return encodeAround(o, c), hashContent(o.Ref(), c)
+}
+
+func encodeAround(o Object, content []byte) []byte {
+	b, err := json.Marshal(envelope{Ref: o.Ref(), Owner: o.Owner(), Needs: o.Needs(), Spec: content})
 	if err != nil {
 		panic("planner: an object that can't be encoded: " + err.Error()) // plain structs of our own always can
 	}

@@ -32,12 +32,12 @@ const sqlPlan = `SELECT body FROM plans WHERE hash = $1`
 
 // savePlan stores a plan under its content hash, which it returns.
 func savePlan(ctx context.Context, tx pgx.Tx, p planner.Plan) (hash string, err error) {
-	body, err := planner.EncodePlan(p)
+	body, sum, err := planner.SealPlan(p)
 	if err != nil {
 		return "", err
 	}
-	hash = string(p.Hash())
-	if _, err := tx.Exec(ctx, sqlCreatePlan, hash, p.Commit, string(body)); err != nil {
+	hash = string(sum)
+	if _, err := tx.Exec(ctx, sqlCreatePlan, hash, p.Commit, body); err != nil {
 		return "", fmt.Errorf("write plan: %w", err)
 	}
 	return hash, nil

@@ -97,10 +97,11 @@ func (j *journal) startObjects(ctx context.Context, tx *sql.Tx, cs []planner.Cha
 		if o == nil {
 			o = c.Old
 		}
+		pending, hash := planner.Seal(o)
 		dirty := fmt.Sprintf("%s of run %d has not finished", c.Action, j.id)
 		_, err := stmt.ExecContext(ctx, ref.String(), string(ref.Kind), ref.Target, ref.Name,
 			owner.Tenant, owner.Kind, owner.Name, owner.File, owner.Line,
-			string(planner.Encode(o)), string(planner.HashOf(o)), version, j.id, dirty, t, c.New == nil)
+			string(pending), string(hash), version, j.id, dirty, t, c.New == nil)
 		if err != nil {
 			return fmt.Errorf("%s: %w", ref, err)
 		}

@@ -31,11 +31,11 @@ const sqlPlan = `SELECT body FROM plans WHERE hash = ?`
 
 // savePlan stores a plan under its content hash, which it returns.
 func savePlan(ctx context.Context, tx *sql.Tx, p planner.Plan) (hash string, err error) {
-	body, err := planner.EncodePlan(p)
+	body, sum, err := planner.SealPlan(p)
 	if err != nil {
 		return "", err
 	}
-	hash = string(p.Hash())
+	hash = string(sum)
 	if _, err := tx.ExecContext(ctx, sqlCreatePlan, hash, p.Commit, now(), string(body)); err != nil {
 		return "", fmt.Errorf("write plan: %w", err)
 	}
