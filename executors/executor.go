@@ -54,7 +54,8 @@ type Blobs interface {
 }
 
 // Recorder keeps the journal of a run. Each call is one transaction. Started must have returned before anything is
-// touched; after a Started that fails nothing of cs is touched.
+// touched; after a Started that fails nothing of cs is touched, and where the error is a *ConflictError, it is recorded
+// for those that it doesn't name by another Started. Finished also takes changes that failed without having been started.
 type Recorder interface {
 	Started(ctx context.Context, cs []planner.Change) error
 	Finished(ctx context.Context, cs []planner.Change, errs []error) error

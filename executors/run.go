@@ -58,7 +58,8 @@ const (
 //
 // Once ctx is done nothing new starts. Batches that run have Options.Grace to end; what was not tried is Canceled.
 // A recorder that fails stops the run in the same way, for what can't be journaled must not be done: of a batch whose
-// Started failed nothing is touched; one whose Finished failed stays started in the journal, and so is dirty.
+// Started failed nothing is touched; one whose Finished failed stays started in the journal, and so is dirty. But where
+// Started finds that objects aren't what their changes start from (a *ConflictError), only these changes fail, untouched.
 //
 // The error is nil when every change succeeded, else a *RunError.
 func Run(ctx context.Context, p planner.Plan, e Executor, rec Recorder, o Options) error {
@@ -210,11 +211,7 @@ func (r *run) batch(ctx context.Context, cs []planner.Change) {
 		r.cancel(cs, context.Cause(ctx))
 		return
 	}
-	if err := r.recorder.Started(ctx, cs); err != nil {
-		if ctx.Err() == nil {
-			r.halt(fmt.Errorf("journal: record the start of %d changes on %s: %w", len(cs), cs[0].Ref().Target, err))
-		}
-		r.cancel(cs, context.Cause(ctx))
+	if cs = r.started(ctx, cs); len(cs) == 0 {
 		return
 	}
 	began := time.Now()
@@ -222,12 +219,56 @@ func (r *run) batch(ctx context.Context, cs []planner.Change) {
 		r.tell(Event{Change: c, Phase: PhaseStarted})
 	}
 	errs := r.settle(ctx, cs)
+	r.finished(ctx, cs, errs, time.Since(began))
+}
+
+// started journals the start of changes and returns those that may be applied. A change of an object that the journal has
+// differently than the plan ends here; the others go on without it.
+func (r *run) started(ctx context.Context, cs []planner.Change) []planner.Change {
+	for len(cs) > 0 {
+		err := r.recorder.Started(ctx, cs)
+		if err == nil {
+			return cs
+		}
+		var conflict *ConflictError
+		if ctx.Err() == nil && errors.As(err, &conflict) {
+			if refused := conflict.of(cs); len(refused) > 0 {
+				cs = r.refuse(ctx, cs, refused)
+				continue
+			}
+		}
+		if ctx.Err() == nil {
+			r.halt(fmt.Errorf("journal: record the start of %d changes on %s: %w", len(cs), cs[0].Ref().Target, err))
+		}
+		r.cancel(cs, context.Cause(ctx))
+		return nil
+	}
+	return nil
+}
+
+// refuse ends the changes of the objects that refused has an error for, and returns the others.
+func (r *run) refuse(ctx context.Context, cs []planner.Change, refused map[planner.Ref]error) []planner.Change {
+	var bad, rest []planner.Change
+	var errs []error
+	for _, c := range cs {
+		if err, ok := refused[c.Ref()]; ok {
+			bad, errs = append(bad, c), append(errs, err)
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	r.finished(ctx, bad, errs, 0)
+	return rest
+}
+
+// finished journals the end of changes and tells it.
+func (r *run) finished(ctx context.Context, cs []planner.Change, errs []error, took time.Duration) {
 	if err := r.recorder.Finished(context.WithoutCancel(ctx), cs, errs); err != nil {
 		r.halt(fmt.Errorf("journal: record the end of %d changes on %s: %w", len(cs), cs[0].Ref().Target, err))
 	}
 	for i, c := range cs {
 		r.end(c, errs[i])
-		r.tell(Event{Change: c, Phase: PhaseFinished, Err: errs[i], Elapsed: time.Since(began)})
+		r.tell(Event{Change: c, Phase: PhaseFinished, Err: errs[i], Elapsed: took})
 	}
 }
 

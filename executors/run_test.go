@@ -30,9 +30,19 @@ type recorder struct {
 	lines      []string
 	failStart  string // of a batch that holds a change of this name
 	failFinish string
+	changed    []string // names of objects that aren't as they were planned
 }
 
 func (r *recorder) Started(_ context.Context, cs []planner.Change) error {
+	var conflict executors.ConflictError
+	for _, c := range cs {
+		if slices.Contains(r.changed, c.Ref().Name) {
+			conflict.Objects = append(conflict.Objects, executors.Changed{Ref: c.Ref(), Found: "0123456789abcdef"})
+		}
+	}
+	if len(conflict.Objects) > 0 {
+		return fmt.Errorf("record start: %w", &executors.Error{Kind: executors.Conflict, Err: &conflict})
+	}
 	return r.line("started", cs, nil, r.failStart)
 }
 
@@ -266,6 +276,46 @@ func TestRunStopsWhenTheJournalFails(t *testing.T) {
 	}
 	rec.want(t, "started x")
 }
+
+// What isn't as it was planned any more fails, untouched, with what comes after it. All else goes on, in the same batch too.
+func TestG05_RunLeavesWhatHasChanged(t *testing.T) {
+	e := &memory.Executor{}
+	rec := &recorder{changed: []string{"x-1", "x-2", "y-1"}}
+	p := plan(
+		route(1, 1, "lb", "x-1"), route(2, 1, "lb", "a-1"), route(3, 1, "lb", "x-2"), route(4, 1, "other", "y-1"),
+		route(5, 2, "lb", "a-2", 2), route(6, 2, "lb", "x-3", 1), route(7, 2, "other", "b-1"),
+	)
+	err := runError(t, p, e, rec, executors.Options{Parallel: 1})
+	if err.Cause != nil || err.Failed != 3 || err.Blocked != 1 || err.Canceled != 0 {
+		t.Errorf("failed %d, blocked %d, canceled %d, cause %v", err.Failed, err.Blocked, err.Canceled, err.Cause)
+	}
+	for _, f := range err.Failures {
+		if name := f.Change.Ref().Name; name != "x-3" && (executors.KindOf(f.Err) != executors.Conflict || !strings.Contains(f.Err.Error(), name) || !strings.Contains(f.Err.Error(), "0123456789ab")) {
+			t.Errorf("%s: %v; want a conflict that names it and what was found", name, f.Err)
+		}
+	}
+	rec.want(t, "finished x-1!conflict x-2!conflict", "started a-1", "finished a-1", "finished y-1!conflict",
+		"started a-2", "finished a-2", "started b-1", "finished b-1")
+	if there := e.State(); len(there) != 3 {
+		t.Errorf("there is %v", there)
+	}
+}
+
+// A conflict that names nothing of the batch is a journal that fails.
+func TestRunStopsAtAConflictOverNothing(t *testing.T) {
+	rec := stubborn{}
+	err := runError(t, plan(route(1, 1, "lb", "a")), &memory.Executor{}, rec, executors.Options{})
+	if err.Cause == nil || err.Canceled != 1 {
+		t.Errorf("canceled %d, cause %v", err.Canceled, err.Cause)
+	}
+}
+
+// stubborn is a journal that finds a conflict over what isn't in the batch.
+type stubborn struct{}
+
+func (stubborn) Started(context.Context, []planner.Change) error { return &executors.ConflictError{} }
+
+func (stubborn) Finished(context.Context, []planner.Change, []error) error { return nil }
 
 func TestRunTakesAPanicForAnError(t *testing.T) {
 	e := executors.Each(func(_ context.Context, c planner.Change) error {

@@ -172,6 +172,27 @@ func testCompareAndSet(f *fixture) {
 		f.wantLive(stateOf(a, c), nil) // nothing of the batch was recorded
 		f.end(j, reconciler.Failed)
 	}
+	f.conflictAlone(c)
+}
+
+// conflictAlone runs a plan of which one object was seen to be gone meanwhile: only its change fails.
+func (f *fixture) conflictAlone(c planner.Object) {
+	f.Helper()
+	good := Route("good.example", "web-1")
+	p := f.plan(Create(good), Update(c, c))
+	j := f.begin(p)
+	_, err := f.inv.Gone(f.Context(), []planner.Ref{c.Ref()}, "it is gone")
+	f.must(err)
+	err = executors.Run(f.Context(), p, executors.Each(func(context.Context, planner.Change) error { return nil }), j, executors.Options{})
+	var failed *executors.RunError
+	if !errors.As(err, &failed) || failed.Cause != nil || len(failed.Failures) != 1 || failed.Failures[0].Change.Ref() != c.Ref() {
+		f.Errorf("a run in which something has changed: %v; want the failure of that change alone", err)
+	}
+	f.end(j, reconciler.Failed)
+	l := f.live()
+	if l.State[good.Ref()] == nil || !l.Dirty[c.Ref()].Gone {
+		f.Errorf("after it: %+v, dirty: %+v", l.State, l.Dirty)
+	}
 }
 
 // The journal takes only what is in the plan, once, and in order.

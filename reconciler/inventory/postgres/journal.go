@@ -12,7 +12,7 @@ import (
 
 // Started implements executors.Recorder: it writes what is to become of each object before anything is touched. Where
 // an object is not what its change expects, nothing is written and the error is an *executors.Error of kind Conflict
-// around a *record.ConflictError. What is in a container that is made, replaced or deleted counts as gone from here on,
+// around an *executors.ConflictError. What is in a container that is made, replaced or deleted counts as gone from here on,
 // for nobody knows whether it still is there.
 func (j *journal) Started(ctx context.Context, cs []planner.Change) error {
 	err := j.s.write(ctx, func(tx pgx.Tx) error {

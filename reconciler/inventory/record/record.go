@@ -4,8 +4,6 @@ package record
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 
 	"hostctl/executors"
 	"hostctl/planner"
@@ -31,39 +29,6 @@ const (
 // before that reads everything again.
 const RemovalsKept = 100_000
 
-// ConflictError tells which objects are not what a batch of changes starts from. Nothing of the batch was recorded.
-type ConflictError struct{ Conflicts []Conflict }
-
-// Conflict is one object that is not what a change of it was planned against. "" stands for "is not there".
-type Conflict struct {
-	Ref             planner.Ref
-	Expected, Found planner.Hash
-}
-
-func (e *ConflictError) Error() string {
-	const shown = 5
-	var b strings.Builder
-	b.WriteString("changed since planned: ")
-	for i, c := range e.Conflicts {
-		if i == shown {
-			fmt.Fprintf(&b, "; and %d more", len(e.Conflicts)-shown)
-			break
-		}
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		fmt.Fprintf(&b, "%s (expected %s, found %s)", c.Ref, short(c.Expected), short(c.Found))
-	}
-	return b.String()
-}
-
-func short(h planner.Hash) string {
-	if h == "" {
-		return "nothing"
-	}
-	return string(h[:min(len(h), 12)])
-}
-
 // Found is what is known of an object when a change of it starts.
 type Found struct {
 	Hash planner.Hash // of the content last applied
@@ -71,19 +36,20 @@ type Found struct {
 }
 
 // Compare checks that each object is what its change starts from; found has them by reference. What doesn't fit is an
-// *executors.Error of kind Conflict around a *ConflictError.
+// *executors.Error of kind Conflict around an
+// *executors.ConflictError.
 func Compare(found map[string]Found, cs []planner.Change) error {
-	var bad []Conflict
+	var bad []executors.Changed
 	for _, c := range cs {
 		if f := found[c.Ref().String()]; !f.fits(c) {
 			if f.Gone {
 				f.Hash = ""
 			}
-			bad = append(bad, Conflict{Ref: c.Ref(), Expected: c.Expect, Found: f.Hash})
+			bad = append(bad, executors.Changed{Ref: c.Ref(), Expected: c.Expect, Found: f.Hash})
 		}
 	}
 	if len(bad) > 0 {
-		return &executors.Error{Kind: executors.Conflict, Err: &ConflictError{Conflicts: bad}}
+		return &executors.Error{Kind: executors.Conflict, Err: &executors.ConflictError{Objects: bad}}
 	}
 	return nil
 }
