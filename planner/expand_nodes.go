@@ -54,13 +54,21 @@ func tier(r schema.Role) int {
 // sharesData reports whether the nodes of a group share a volume, so that all must be on one host.
 func (g *group) sharesData() bool { return g.role == schema.RoleWeb || g.role == schema.RoleServiceDB }
 
+// What the names of a cluster's groups of nodes, and of the volumes with data, end in.
+const (
+	dbSuffix       = "-db"
+	dnsSuffix      = "-dns"
+	filesSuffix    = "-files"
+	databaseSuffix = "-0-data"
+)
+
 // dataVolume returns the name of the volume with the nodes' data, "" if they have none.
 func (g *group) dataVolume() string {
 	switch g.role {
 	case schema.RoleWeb:
-		return g.name + "-files"
+		return g.name + filesSuffix
 	case schema.RoleServiceDB:
-		return g.name + "-0-data"
+		return g.name + databaseSuffix
 	}
 	return ""
 }
@@ -112,8 +120,8 @@ func (x *expansion) collectGroups() {
 			x.groups = append(x.groups, g)
 			return g
 		}
-		cl.db = part("-db", schema.RoleServiceDB, c.ServiceDB)
-		cl.dns = part("-dns", schema.RoleDNS, c.PowerDNS)
+		cl.db = part(dbSuffix, schema.RoleServiceDB, c.ServiceDB)
+		cl.dns = part(dnsSuffix, schema.RoleDNS, c.PowerDNS)
 		cl.lb = part("-lb", schema.RoleLB, c.HAProxy)
 	}
 	for _, s := range x.m.Shards {

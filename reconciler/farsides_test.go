@@ -114,6 +114,26 @@ func (f *farSides) empty(name string) {
 	}
 }
 
+// loseVolume takes away a volume, the containers that it is mounted in, and what was on it, as a disk that fails does.
+func (f *farSides) loseVolume(name string) {
+	var gone []planner.Ref
+	for ref, o := range f.State() {
+		switch o := o.(type) {
+		case planner.Container:
+			if slices.ContainsFunc(o.Mounts, func(m planner.Mount) bool { return m.Volume == name }) {
+				f.loseContainer(o.Name)
+			}
+		case planner.Volume:
+			if o.Name == name {
+				gone = append(gone, ref)
+			}
+		}
+	}
+	for _, ref := range append(planner.OnVolumes(f.State(), gone), gone...) {
+		f.Lose(ref)
+	}
+}
+
 // farSide is one target.
 type farSide struct {
 	f    *farSides

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestG04_Histories takes a platform through random histories of commits, far sides that fail before or after an effect,
-// reconcilers that are killed, containers that go and nodes that fall silent. When faults stop, it converges: the next
+// reconcilers that are killed, containers and volumes that go and nodes that fall silent. When faults stop, it converges: the next
 // plan is empty (G2), what is recorded is what is there, nothing is there twice, uids were never used again, and the
 // journal is well-formed throughout (G14).
 func TestG04_Histories(t *testing.T) {
@@ -107,7 +107,7 @@ func (h *history) reopen() {
 func (h *history) step() {
 	nodes := []string{"web-1-0", "web-1-1", "web-2-0", "eu-1-lb-0", "eu-1-lb-1", "eu-1-dns-0", "eu-1-db-0"}
 	node := rapid.SampledFrom(nodes).Draw(h.rt, "node")
-	switch rapid.IntRange(0, 7).Draw(h.rt, "event") {
+	switch rapid.IntRange(0, 8).Draw(h.rt, "event") {
 	case 0:
 		h.Logf("container %s goes", node)
 		h.far.loseContainer(node)
@@ -117,6 +117,10 @@ func (h *history) step() {
 	case 2:
 		h.Log("all answer")
 		h.far.silence()
+	case 3:
+		volume := rapid.SampledFrom([]string{"web-1-files", "web-2-files", "eu-1-db-0-data", "web-1-0"}).Draw(h.rt, "volume")
+		h.Logf("volume %s goes, with what is on it", volume)
+		h.far.loseVolume(volume)
 	default:
 		h.push()
 	}

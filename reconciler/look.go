@@ -167,8 +167,8 @@ func (r *Reconciler) observe(ctx context.Context, t planner.Target, instance str
 	return held, nil
 }
 
-// compareHeld returns what live has on a Docker host that isn't held there, and what is held differently. Objects that
-// a change left unfinished are the next plan's business already.
+// compareHeld returns what live has on a Docker host that isn't held there, with what was stored on a volume that isn't,
+// and what is held differently. Objects that a change left unfinished are the next plan's business already.
 func compareHeld(live planner.Live, host string, held planner.State) (missing, differing []planner.Ref) {
 	for ref, o := range live.State {
 		if _, dirty := live.Dirty[ref]; dirty || ref.Target != host || !engineHolds(ref.Kind) {
@@ -181,9 +181,17 @@ func compareHeld(live planner.Live, host string, held planner.State) (missing, d
 			differing = append(differing, ref)
 		}
 	}
+	missing = append(missing, storedOn(live, missing)...)
 	slices.SortFunc(missing, planner.Ref.Compare)
+	missing = slices.Compact(missing)
 	slices.SortFunc(differing, planner.Ref.Compare)
 	return missing, differing
+}
+
+// storedOn returns what live has on the volumes among what is missing, as far as it isn't known to be gone.
+func storedOn(live planner.Live, missing []planner.Ref) []planner.Ref {
+	volumes := slices.DeleteFunc(slices.Clone(missing), func(ref planner.Ref) bool { return ref.Kind != planner.KindVolume })
+	return slices.DeleteFunc(planner.OnVolumes(live.State, volumes), func(ref planner.Ref) bool { return live.Dirty[ref].Gone })
 }
 
 func engineHolds(k planner.Kind) bool {

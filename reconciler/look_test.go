@@ -31,6 +31,39 @@ func TestLookFindsAContainerGone(t *testing.T) {
 	}
 }
 
+// With a volume goes what was on it: the files of sites, zones, the agent's program. All of it is made again.
+func TestLookFindsAVolumeGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	commit := w.applied(minimal(t))
+	for volume, lost := range map[string]planner.Kind{
+		"web-1-files": planner.KindWebroot, "eu-1-db-0-data": planner.KindZone, "web-1-0": planner.KindAgent,
+	} {
+		before := len(w.far.State())
+		w.far.loseVolume(volume)
+		if !w.look().Moved {
+			t.Errorf("%s is gone; the look finds nothing", volume)
+		}
+		marked := map[planner.Kind]int{}
+		for ref, why := range w.live().Dirty {
+			if why.Gone {
+				marked[ref.Kind]++
+			}
+		}
+		if marked[lost] == 0 || marked[planner.KindVolume] != 1 {
+			t.Errorf("%s is gone; marked as gone are %v, want a %s among them", volume, marked, lost)
+		}
+		if w.look().Moved {
+			t.Errorf("%s is gone; a second look moves the inventory again", volume)
+		}
+		w.must(w.apply(commit))
+		w.wantTrue(commit)
+		if after := len(w.far.State()); after != before {
+			t.Errorf("%s was gone; there were %d objects, and are %d", volume, before, after)
+		}
+	}
+}
+
 // Somebody has changed a container behind our back: it is made anew.
 func TestLookFindsDrift(t *testing.T) {
 	t.Parallel()

@@ -212,8 +212,25 @@ func (s sight) compare(live planner.Live, policy schema.DriftPolicy) Drift {
 			d.Found = append(d.Found, finding(nil, found, schema.DriftReport))
 		}
 	}
+	s.addStored(&d, live, policy)
 	slices.SortFunc(d.Found, func(a, b Finding) int { return a.Ref.Compare(b.Ref) })
 	return d
+}
+
+// addStored adds what was stored on volumes that are gone, where nobody was left to tell of it.
+func (s sight) addStored(d *Drift, live planner.Live, policy schema.DriftPolicy) {
+	var gone []planner.Ref
+	for _, f := range d.Found {
+		if f.State == DriftGone {
+			gone = append(gone, f.Ref)
+		}
+	}
+	for _, ref := range storedOn(live, gone) {
+		mode := policy.Of(string(ref.Kind))
+		if _, dirty := live.Dirty[ref]; !dirty && mode != schema.DriftOff && !s.tells(ref) {
+			d.Found = append(d.Found, finding(live.State[ref], nil, mode))
+		}
+	}
 }
 
 // tells reports whether an object would have been seen if it were there. The agent of a container that isn't up can't be
