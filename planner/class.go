@@ -29,13 +29,13 @@ func (x *expansion) classify(n *node, want Container) class {
 		return fresh
 	case !there || why.Gone:
 		return troubled
-	case dirty && why.Pending != nil && (!inPlace(have, want) || !inPlace(why.Pending, want)):
+	case dirty && why.Pending != nil && (!InPlace(have, want) || !InPlace(why.Pending, want)):
 		return troubled
 	case dirty && !x.agentThere(n): // its delete didn't finish
 		return troubled
-	case !inPlace(have, want) && (x.isDown(n.name) || !x.agentThere(n)):
+	case !InPlace(have, want) && (x.isDown(n.name) || !x.agentThere(n)):
 		return troubled
-	case !inPlace(have, want):
+	case !InPlace(have, want):
 		return rolled
 	case x.isDown(n.name):
 		return down

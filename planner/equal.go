@@ -53,15 +53,16 @@ func equal(a, b Object) bool {
 	return HashOf(a) == HashOf(b)
 }
 
-// inPlace reports whether an object can go from one content to another without being made anew. Only containers can't,
-// but for their limits.
-func inPlace(old, now Object) bool {
+// InPlace reports whether an object can go from one content to another without being made anew. Only containers can't, but
+// for their limits: an engine changes these while a container runs, and can't take a limit of memory or of CPUs away from
+// one (Docker Engine API, ContainerUpdate: 0 means unchanged; 0 pids means none).
+func InPlace(old, now Object) bool {
 	a, ok := old.(Container)
 	if !ok {
 		return true
 	}
 	b, ok := now.(Container)
-	if !ok {
+	if !ok || a.Memory != 0 && b.Memory == 0 || a.NanoCPUs != 0 && b.NanoCPUs == 0 {
 		return false
 	}
 	a.Memory, a.NanoCPUs, a.Pids = b.Memory, b.NanoCPUs, b.Pids

@@ -64,6 +64,9 @@ func (w *world) run(p planner.Plan, next func(planner.Change) fault) bool {
 	for _, t := range p.Targets {
 		targets[t.Name] = t
 	}
+	w.live.Memory = w.live.Memory.Begun(p.Remember)
+	w.live.Targets = slices.DeleteFunc(w.live.Targets, func(t planner.Target) bool { _, again := targets[t.Name]; return again })
+	w.live.Targets = append(w.live.Targets, p.Targets...)
 	done := map[int]bool{}
 	for _, c := range p.Changes {
 		if !ready(c, done) {
@@ -92,10 +95,10 @@ func (w *world) run(p planner.Plan, next func(planner.Change) fault) bool {
 			done[c.ID] = true
 		}
 	}
-	w.live.Targets = p.Targets
 	if len(done) < len(p.Changes) {
 		return false
 	}
+	w.live.Targets = p.Targets
 	w.release(p)
 	w.live.Memory = p.Remember
 	w.endWell()
@@ -261,6 +264,9 @@ func isInside(k planner.Kind) bool {
 
 func (w *world) effect(c planner.Change) {
 	ref := c.Ref()
+	if there := w.real[ref]; c.Action == planner.Update && there != nil && !planner.InPlace(there, c.New) {
+		w.violated("%s: no engine changes a running container from %s to %s", ref, planner.Encode(there), planner.Encode(c.New))
+	}
 	anew := c.Action == planner.Replace && planner.HashOf(c.Old) == planner.HashOf(c.New)
 	if emptied(c) && (c.New == nil || anew || planner.HashOf(w.real[ref]) != planner.HashOf(c.New)) {
 		w.checkOutOfRotation(c)

@@ -15,6 +15,7 @@ import (
 const (
 	whyGone    = "not there any more, or not as hostctl makes it"
 	whyDiffers = "differs from what was applied"
+	whyAltered = "differs in what can't be changed while it runs"
 )
 
 // correct marks what an Observe has found, as far as its policy says so and nobody fights over it: the next plan puts it
@@ -29,7 +30,7 @@ func (r *Reconciler) correct(ctx context.Context, d *Drift) (moved bool, err err
 	if err := r.settleFights(ctx, now); err != nil {
 		return false, err
 	}
-	var gone, differs []Finding
+	var gone, altered, differs []Finding
 	for i := range d.Found {
 		f := &d.Found[i]
 		f.Fighting = nil
@@ -40,6 +41,8 @@ func (r *Reconciler) correct(ctx context.Context, d *Drift) (moved bool, err err
 		case !f.corrected():
 		case f.State == DriftGone:
 			gone = append(gone, *f)
+		case f.anew:
+			altered = append(altered, *f)
 		default:
 			differs = append(differs, *f)
 		}
@@ -48,8 +51,12 @@ func (r *Reconciler) correct(ctx context.Context, d *Drift) (moved bool, err err
 	if err != nil {
 		return false, err
 	}
+	a, err := r.mark(ctx, r.Inventory.Gone, altered, whyAltered, now)
+	if err != nil {
+		return false, err
+	}
 	n, err := r.mark(ctx, r.Inventory.Drifted, differs, whyDiffers, now)
-	return g+n > 0, err
+	return g+a+n > 0, err
 }
 
 // mark marks findings in the inventory and notes that they are corrected.
@@ -123,10 +130,12 @@ func (r *Reconciler) correctable(ctx context.Context, live planner.Live, commit 
 	now := time.Now()
 	for i, d := range found {
 		found[i].missing = slices.DeleteFunc(d.missing, func(ref planner.Ref) bool { return policy.Of(string(ref.Kind)) != schema.DriftCorrect })
-		found[i].differing = slices.DeleteFunc(d.differing, func(ref planner.Ref) bool {
+		left := func(ref planner.Ref) bool {
 			hash := planner.HashOf(live.State[ref])
 			return policy.Of(string(ref.Kind)) != schema.DriftCorrect || !r.mayCorrect(ref, hash, now)
-		})
+		}
+		found[i].differing = slices.DeleteFunc(d.differing, left)
+		found[i].altered = slices.DeleteFunc(d.altered, left)
 	}
 	return found
 }

@@ -32,6 +32,7 @@ type Finding struct {
 	Fighting    *Fight           `json:"fighting,omitempty"`    // it is no longer corrected
 
 	declared planner.Hash // of what was applied
+	anew     bool         // it differs in what only a new one hasn't
 }
 
 // Fight is drift that came back each time it was corrected: somebody else wants another content.
@@ -86,7 +87,7 @@ func finding(have, found planner.Object, mode schema.DriftMode) Finding {
 	}
 	return Finding{
 		Ref: have.Ref(), State: DriftDiffers, Mode: mode, Owner: have.Owner(), Applied: planner.Encode(have), Found: planner.Encode(found),
-		declared: planner.HashOf(have), Differences: planner.Differences(planner.Change{Old: have, New: found}),
+		declared: planner.HashOf(have), anew: !planner.InPlace(found, have), Differences: planner.Differences(planner.Change{Old: have, New: found}),
 	}
 }
 

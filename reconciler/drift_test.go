@@ -219,6 +219,22 @@ func TestALookThatARunOvertakesIsVoid(t *testing.T) {
 	}
 }
 
+// What no engine changes back while it runs is marked as gone, with what is in it: it is made anew.
+func TestDriftThatNeedsANewContainer(t *testing.T) {
+	w := sightedWorld(t, nil)
+	id := w.applied(minimal(t))
+	c := w.far.container("web-1-0").(planner.Container)
+	c.Address = "10.99.0.200"
+	w.far.Put(c)
+	d := w.observe()
+	wantFound(t, d, c.Ref().String()+" differs correct")
+	if !w.rec.Correct(context.Background(), &d) || !w.live().Dirty[c.Ref()].Gone {
+		t.Fatalf("it is marked as %+v", w.live().Dirty)
+	}
+	w.must(w.apply(id))
+	wantFound(t, w.observe())
+}
+
 func TestDriftFight(t *testing.T) {
 	var log bytes.Buffer
 	w := sightedWorld(t, nil)

@@ -178,7 +178,12 @@ func (e engine) Apply(ctx context.Context, cs []planner.Change) []error {
 	e.note(ctx, cs)
 	errs := make([]error, len(cs))
 	for i, c := range cs {
-		before := planner.HashOf(e.f.State()[c.Ref()])
+		there := e.f.State()[c.Ref()]
+		if c.Action == planner.Update && there != nil && !planner.InPlace(there, c.New) {
+			errs[i] = executors.Errorf(executors.Conflict, "%s: what runs can't be changed in place", c.Ref())
+			continue
+		}
+		before := planner.HashOf(there)
 		errs[i] = e.f.Apply(ctx, cs[i:i+1])[0]
 		after := planner.HashOf(e.f.State()[c.Ref()])
 		if c.Ref().Kind == planner.KindContainer && c.Action != planner.Update && after != before {

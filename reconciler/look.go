@@ -105,16 +105,17 @@ func (r *Reconciler) observeEngines(ctx context.Context, instance string, target
 
 // difference is what was found on one Docker host.
 type difference struct {
-	host               string
-	missing, differing []planner.Ref
+	host      string
+	missing   []planner.Ref
+	differing []planner.Ref // an engine can change it back
+	altered   []planner.Ref // it has to be made anew
 }
 
 // compareEngines compares every host that could be observed with the inventory, in the order of their names.
 func compareEngines(live planner.Live, held map[string]planner.State) []difference {
 	var found []difference
 	for _, host := range slices.Sorted(maps.Keys(held)) {
-		missing, differing := compareHeld(live, host, held[host])
-		found = append(found, difference{host, missing, differing})
+		found = append(found, compareHeld(live, host, held[host]))
 	}
 	return found
 }
@@ -127,13 +128,17 @@ func (r *Reconciler) record(ctx context.Context, found []difference, down map[st
 		if err != nil {
 			return seen, fmt.Errorf("record what is gone: %w", err)
 		}
+		altered, err := r.Inventory.Gone(ctx, d.altered, whyAltered)
+		if err != nil {
+			return seen, fmt.Errorf("record what has to be made anew: %w", err)
+		}
 		drifted, err := r.Inventory.Drifted(ctx, d.differing, "differs on the host")
 		if err != nil {
 			return seen, fmt.Errorf("record drift: %w", err)
 		}
-		if gone+drifted > 0 {
+		if gone+altered+drifted > 0 {
 			seen.Moved = true
-			r.Log.Info("drift", "host", d.host, "gone", names(d.missing), "differing", names(d.differing))
+			r.Log.Info("drift", "host", d.host, "gone", names(d.missing), "altered", names(d.altered), "differing", names(d.differing))
 		}
 	}
 	changed, err := r.Inventory.SetDown(ctx, down)
@@ -168,24 +173,32 @@ func (r *Reconciler) observe(ctx context.Context, t planner.Target, instance str
 }
 
 // compareHeld returns what live has on a Docker host that isn't held there, with what was stored on a volume that isn't,
-// and what is held differently. Objects that a change left unfinished are the next plan's business already.
-func compareHeld(live planner.Live, host string, held planner.State) (missing, differing []planner.Ref) {
+// and what is held differently. Objects that a change left unfinished are the next plan's business already, unless that
+// change can't be made.
+func compareHeld(live planner.Live, host string, held planner.State) difference {
+	d := difference{host: host}
 	for ref, o := range live.State {
-		if _, dirty := live.Dirty[ref]; dirty || ref.Target != host || !engineHolds(ref.Kind) {
+		if ref.Target != host || !engineHolds(ref.Kind) {
 			continue
 		}
+		why, dirty := live.Dirty[ref]
 		switch there, ok := held[ref]; {
+		case dirty && (!ok || why.Gone || planner.InPlace(there, o) || why.Pending != nil && planner.InPlace(there, why.Pending)):
 		case !ok:
-			missing = append(missing, ref)
-		case ref.Kind == planner.KindContainer && planner.HashOf(there) != planner.HashOf(o):
-			differing = append(differing, ref)
+			d.missing = append(d.missing, ref)
+		case ref.Kind != planner.KindContainer:
+		case !planner.InPlace(there, o):
+			d.altered = append(d.altered, ref)
+		case planner.HashOf(there) != planner.HashOf(o):
+			d.differing = append(d.differing, ref)
 		}
 	}
-	missing = append(missing, storedOn(live, missing)...)
-	slices.SortFunc(missing, planner.Ref.Compare)
-	missing = slices.Compact(missing)
-	slices.SortFunc(differing, planner.Ref.Compare)
-	return missing, differing
+	d.missing = append(d.missing, storedOn(live, d.missing)...)
+	for _, refs := range [][]planner.Ref{d.missing, d.altered, d.differing} {
+		slices.SortFunc(refs, planner.Ref.Compare)
+	}
+	d.missing = slices.Compact(d.missing)
+	return d
 }
 
 // storedOn returns what live has on the volumes among what is missing, as far as it isn't known to be gone.

@@ -3,6 +3,7 @@ package reconciler_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"hostctl/executors/memory"
 	"hostctl/planner"
 	"hostctl/reconciler"
+	"hostctl/schema"
 )
 
 // A container that is gone is made again with everything that was in it.
@@ -64,19 +66,55 @@ func TestLookFindsAVolumeGone(t *testing.T) {
 	}
 }
 
-// Somebody has changed a container behind our back: it is made anew.
+// Somebody has changed a container behind our back: what an engine can change back is changed back, all else made anew.
 func TestLookFindsDrift(t *testing.T) {
 	t.Parallel()
+	tree := with(t, minimal(t), "image: hostctl/web:v1", "image: hostctl/web:v1\n  resources: {memory: 256Mi}")
+	for what, tt := range map[string]struct {
+		change func(*planner.Container)
+		action planner.Action
+	}{
+		"another limit":    {func(c *planner.Container) { c.Memory *= 2 }, planner.Update},
+		"no limit":         {func(c *planner.Container) { c.Memory = 0 }, planner.Update},
+		"a new limit":      {func(c *planner.Container) { c.NanoCPUs = 1e9 }, planner.Create},
+		"another address":  {func(c *planner.Container) { c.Address = "10.99.0.200" }, planner.Create},
+		"another network":  {func(c *planner.Container) { c.Network = "somebody's" }, planner.Create},
+		"more environment": {func(c *planner.Container) { c.Env = map[string]string{"X": "somebody's"} }, planner.Create},
+	} {
+		w := newWorld(t)
+		commit := w.applied(tree)
+		c := w.far.container("web-1-0").(planner.Container)
+		tt.change(&c)
+		w.far.Put(c)
+		if !w.look().Moved {
+			t.Fatalf("%s: the look finds nothing", what)
+		}
+		p := w.plan(commit)
+		if i := slices.IndexFunc(p.Changes, func(x planner.Change) bool { return x.Ref() == c.Ref() }); i < 0 || p.Changes[i].Action != tt.action {
+			t.Fatalf("%s: want the container's %s, planned is:\n%s", what, tt.action, text(p))
+		}
+		w.must(w.apply(commit))
+		w.wantTrue(commit)
+	}
+}
+
+// A change in place meets a container that can't be changed so. It is found out, and made anew.
+func TestLookFindsDriftOfWhatIsUnfinished(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
-	commit := w.applied(minimal(t))
+	limited := func(memory string) schema.MapTree {
+		return with(t, minimal(t), "image: hostctl/web:v1", "image: hostctl/web:v1\n  resources: {memory: "+memory+"}")
+	}
+	w.applied(limited("256Mi"))
 	c := w.far.container("web-1-0").(planner.Container)
-	c.Env = map[string]string{"X": "somebody's"}
+	c.Address = "10.99.0.200"
 	w.far.Put(c)
+	commit := w.push(limited("512Mi"))
+	if err := w.apply(commit); err == nil {
+		t.Fatal("a container that was moved was changed in place")
+	}
 	if !w.look().Moved {
 		t.Fatal("the look finds nothing")
-	}
-	if p := w.plan(commit); p.Empty() {
-		t.Fatal("nothing is planned")
 	}
 	w.must(w.apply(commit))
 	w.wantTrue(commit)

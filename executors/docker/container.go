@@ -67,7 +67,7 @@ func (e *Executor) updateContainer(ctx context.Context, o planner.Container) err
 		return executors.Errorf(executors.Conflict, "%s: what runs differs in more than its limits from what the plan was made against; plan again", o.Ref())
 	}
 	if is.NanoCPUs != 0 && o.NanoCPUs == 0 || is.Memory != 0 && o.Memory == 0 {
-		return executors.Errorf(executors.Refused, "%s: Docker can't take a memory or CPU limit away from a running container; give a larger one in the NodeProfile", o.Ref())
+		return executors.Errorf(executors.Conflict, "%s: what runs has a limit that the plan knows nothing of, and Docker takes no memory or CPU limit away from a running container; plan again", o.Ref())
 	}
 	if _, err := e.engine.ContainerUpdate(ctx, found.ID, container.UpdateConfig{Resources: newLimits(o)}); err != nil {
 		return fail(o.Ref(), "change the limits", err)

@@ -217,11 +217,57 @@ func TestUpdateInPlace(t *testing.T) {
 	if w.inspect(t).ID != id {
 		t.Error("it was made anew")
 	}
-	wantError(t, w.apply(t, update(was, limits(32<<20, 0, 0))), executors.Refused, "give a larger one")
-	wantError(t, w.apply(t, update(was, limits(0, 25e7, 0))), executors.Refused, "give a larger one")
+	for _, less := range []planner.Container{limits(32<<20, 0, 0), limits(0, 25e7, 0)} {
+		wantError(t, w.apply(t, update(was, less)), executors.Conflict, "no memory or CPU limit away")
+		if planner.InPlace(was, less) {
+			t.Errorf("a plan takes a limit away in place, and Docker doesn't: %s", planner.Encode(less))
+		}
+	}
 	other := was
 	other.Env = map[string]string{"A": "b"}
 	wantError(t, w.apply(t, update(was, other)), executors.Conflict, "more than its limits")
+}
+
+// What can't be changed in place is seen to be so, and made anew as what it was: a node that somebody has given a limit,
+// another address, or another network.
+func TestWhatCannotBeChangedBackIsReplaced(t *testing.T) {
+	w := newWorld(t)
+	n := w.node(0)
+	fatal(t, w.started(t, n))
+	name, other := w.inDocker("web-1-0"), planner.Network{Meta: meta("eu-2"), Subnet: w.freeSubnet(t).String()}
+	fatal(t, w.apply(t, create(other)))
+	move := func(to, address string) {
+		t.Helper()
+		for net := range w.inspect(t).NetworkSettings.Networks {
+			fatal(t, w.engine.NetworkDisconnect(t.Context(), net, name, true))
+		}
+		e := &network.EndpointSettings{}
+		if address != "" {
+			e.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: address}
+		}
+		fatal(t, w.engine.NetworkConnect(t.Context(), w.inDocker(to), name, e))
+	}
+	for what, damage := range map[string]func(){
+		"a limit": func() {
+			_, err := w.engine.ContainerUpdate(t.Context(), name, container.UpdateConfig{Resources: container.Resources{Memory: 64 << 20, MemorySwap: 64 << 20}})
+			fatal(t, err)
+		},
+		"another address": func() { move("eu-1", w.address(200)) },
+		"another network": func() { move("eu-2", "") },
+	} {
+		damage()
+		is := w.observed(t, n.Ref())
+		if is == nil || planner.HashOf(is) == planner.HashOf(n) || planner.InPlace(is, n) {
+			t.Fatalf("%s: observed as %v, which can't be changed back in place", what, is)
+		}
+		if err := w.apply(t, update(n, n)); executors.KindOf(err) != executors.Conflict {
+			t.Errorf("%s: changed in place: %v; want a conflict", what, err)
+		}
+		fatal(t, w.apply(t, create(n)))
+		if is := w.observed(t, n.Ref()); planner.HashOf(is) != planner.HashOf(n) {
+			t.Errorf("%s: made anew it is %s, want %s", what, planner.Encode(is), planner.Encode(n))
+		}
+	}
 }
 
 func TestUnhealthyIsNotObserved(t *testing.T) {
