@@ -30,6 +30,21 @@ type MemoryCache struct {
 	mu     sync.Mutex
 	parsed map[BlobID]*Parsed
 	used   map[BlobID]bool // since the last Forget
+	last   *linked         // of the last Load without an error
+}
+
+func (c *MemoryCache) takeLinked() *linked {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := c.last
+	c.last = nil
+	return last
+}
+
+func (c *MemoryCache) putLinked(last *linked) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = last
 }
 
 // Get returns what was put for the blob.

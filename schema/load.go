@@ -13,8 +13,37 @@ import (
 // right in themselves. Such a Manifest is for looking at, never for applying: what is absent from it may only be
 // unreadable. Any other error is the Tree's own, and there is no Manifest.
 //
-// A blob that the cache knows isn't read again; cache may be nil. Load calls t from one goroutine at a time.
+// A blob that the cache knows isn't read again; cache may be nil. Of a Tree that is Folders, a MemoryCache remembers what
+// all of it came to, and the next Load looks at the tenants that have changed. Load calls t from one goroutine at a time.
 func Load(t Tree, cache Cache) (Manifest, error) {
+	folders, ok := t.(Folders)
+	keeper, ok2 := cache.(remembersLinked)
+	if !ok || !ok2 {
+		return loadAll(t, cache)
+	}
+	now, plain, err := contentsOf(folders)
+	if err != nil {
+		return Manifest{}, err
+	}
+	if !plain {
+		return loadAll(t, cache)
+	}
+	known := keeper.takeLinked()
+	defer func() { keeper.putLinked(known) }()
+	if known != nil {
+		if m, ok := known.loadChanged(folders, now, cache); ok {
+			return m, nil
+		}
+	}
+	m, err := loadAll(t, cache)
+	if err == nil && !unlisted(m) { // else what is known is still true of the tree that it was read from
+		known = &linked{contents: now, manifest: m, names: indexNames(&m)}
+	}
+	return m, err
+}
+
+// loadAll reads and checks all of a tree.
+func loadAll(t Tree, cache Cache) (Manifest, error) {
 	l := &loader{tree: t, cache: cache}
 	if err := l.collect(); err != nil {
 		return Manifest{}, err

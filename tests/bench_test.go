@@ -106,6 +106,7 @@ func newLargePlatform(b *testing.B) largePlatform {
 	run(b, p.work, "git", "config", "gc.auto", "0")
 	p.commit(b, "A large platform")
 	run(b, dir, "git", "clone", "--quiet", "--bare", p.work, p.bare)
+	run(b, p.bare, "git", "config", "receive.autogc", "false") // it would still be at work when the folder is removed
 	return p
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -77,6 +79,55 @@ func (t *tree) walk(dir string, id plumbing.Hash, fn func(string, schema.BlobID,
 		}
 	}
 	return nil
+}
+
+// Folder implements schema.Folders.
+func (t *tree) Folder(path string) ([]schema.FolderEntry, error) {
+	id, err := t.folder(path)
+	if err != nil || id.IsZero() {
+		return nil, err
+	}
+	entries, err := t.entries(id)
+	if err != nil {
+		return nil, fmt.Errorf("read folder %q: %w", path, err)
+	}
+	out := make([]schema.FolderEntry, len(entries))
+	for i, e := range entries {
+		out[i] = schema.FolderEntry{Name: e.Name, ID: schema.BlobID(e.Hash.String()), Mode: fs.ModeDir}
+		if e.Mode != filemode.Dir {
+			out[i].Mode = fileMode(e.Mode)
+		}
+	}
+	return out, nil
+}
+
+// WalkFolder implements schema.Folders.
+func (t *tree) WalkFolder(path string, fn func(path string, blob schema.BlobID, mode fs.FileMode) error) error {
+	id, err := t.folder(path)
+	if err != nil || id.IsZero() {
+		return err
+	}
+	return t.walk(path+"/", id, fn)
+}
+
+// folder finds a folder; zero where there is none.
+func (t *tree) folder(path string) (plumbing.Hash, error) {
+	at := t.root
+	for name := range strings.SplitSeq(path, "/") {
+		if name == "" {
+			break
+		}
+		entries, err := t.entries(at)
+		if err != nil {
+			return plumbing.ZeroHash, fmt.Errorf("read folder %q: %w", path, err)
+		}
+		i := slices.IndexFunc(entries, func(e object.TreeEntry) bool { return e.Name == name && e.Mode == filemode.Dir })
+		if i < 0 {
+			return plumbing.ZeroHash, nil
+		}
+		at = entries[i].Hash
+	}
+	return at, nil
 }
 
 func (t *tree) entries(id plumbing.Hash) ([]object.TreeEntry, error) {
