@@ -22,6 +22,7 @@ type zone struct {
 	Account    string  `json:"account"`
 	APIRectify *bool   `json:"api_rectify,omitempty"`
 	SOAEditAPI string  `json:"soa_edit_api,omitempty"`
+	Serial     uint32  `json:"serial,omitempty"` // never set by us
 	RRsets     []rrset `json:"rrsets,omitempty"`
 }
 
@@ -95,8 +96,9 @@ func (c *client) zone(ctx context.Context, name string, only []key) (zone, error
 	return out, nil
 }
 
-func (c *client) create(ctx context.Context, z zone) error {
-	return c.call(ctx, http.MethodPost, "/zones", z, nil)
+// create makes a zone and returns it as it is then.
+func (c *client) create(ctx context.Context, z zone) (made zone, err error) {
+	return made, c.call(ctx, http.MethodPost, "/zones", z, &made)
 }
 
 // set changes a zone's own settings.

@@ -3,29 +3,30 @@ package powerdns
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"hostctl/planner"
 )
 
 // Observe implements executors.Observer: the zones that carry our instance, with every RRset in them, also those that
-// nobody applied; sorted.
+// nobody applied; sorted. A zone whose serial hasn't moved since it was read isn't read again, for a while.
 func (e *Executor) Observe(ctx context.Context) ([]planner.Object, error) {
-	c, err := e.newClient()
+	r, err := e.newReader(ctx, 0, trustToObserve)
 	if err != nil {
 		return nil, err
 	}
-	zones, err := c.zones(ctx)
-	if err != nil {
+	if err := r.list(ctx); err != nil {
 		return nil, err
 	}
+	zones := slices.Collect(maps.Values(r.listed))
 	found := make([][]planner.Object, len(zones))
 	errs := make([]error, len(zones))
 	e.each(len(zones), func(i int) {
 		if zones[i].Account != e.o.Instance {
 			return
 		}
-		z, err := c.zone(ctx, zones[i].Name, nil)
+		z, err := r.read(ctx, zones[i].Name, nil)
 		if errors.Is(err, errNotFound) {
 			return // removed since it was listed
 		}

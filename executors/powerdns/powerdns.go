@@ -40,6 +40,7 @@ func (o Options) withDefaults() Options {
 type Executor struct {
 	o    Options
 	lock sync.Mutex // one batch at a time: two PATCHes of a zone at once make RRsets twice
+	seen seen
 }
 
 var (
@@ -65,9 +66,16 @@ func (e *Executor) Apply(ctx context.Context, cs []planner.Change) []error {
 		}
 	}
 	names := slices.Sorted(maps.Keys(byZone))
+	r, failed := e.newReader(ctx, len(names), trustToApply)
 	e.each(len(names), func(n int) {
 		places := byZone[names[n]]
-		for k, err := range e.applyZone(ctx, names[n], pick(cs, places)) {
+		if failed != nil {
+			for _, i := range places {
+				errs[i] = failed
+			}
+			return
+		}
+		for k, err := range e.applyZone(ctx, r, names[n], pick(cs, places)) {
 			errs[places[k]] = err
 		}
 	})
@@ -118,19 +126,15 @@ func check(c planner.Change) (zone string, err error) {
 }
 
 // applyZone applies the changes of one zone.
-func (e *Executor) applyZone(ctx context.Context, name string, cs []planner.Change) []error {
+func (e *Executor) applyZone(ctx context.Context, r *reader, name string, cs []planner.Change) []error {
 	if ctx.Err() != nil {
 		return executors.All(len(cs), executors.Errorf(executors.Canceled, "%w", ctx.Err()))
 	}
-	c, err := e.newClient()
-	if err != nil {
-		return executors.All(len(cs), err)
-	}
-	w := work{client: c, instance: e.o.Instance, name: name}
+	w := work{reader: r, instance: e.o.Instance, name: name}
 	for _, c := range cs {
 		w.add(c)
 	}
-	err = w.do(ctx)
+	err := w.do(ctx)
 	switch {
 	case err == nil:
 		return make([]error, len(cs))
@@ -142,10 +146,11 @@ func (e *Executor) applyZone(ctx context.Context, name string, cs []planner.Chan
 
 // work is what is to be done to one zone.
 type work struct {
-	client   *client
+	reader   *reader
 	instance string
 	name     string // without trailing dot
 
+	anew    bool          // what was seen before doesn't count
 	make    *planner.Zone // to be made or changed; nil leaves it
 	gone    bool          // to be removed
 	replace []planner.RRset
@@ -153,6 +158,7 @@ type work struct {
 }
 
 func (w *work) add(c planner.Change) {
+	w.anew = w.anew || c.Force
 	switch o := c.New.(type) {
 	case planner.Zone:
 		w.make = &o
@@ -172,7 +178,7 @@ func (w *work) add(c planner.Change) {
 
 // do makes the zone where it is missing, changes its RRsets in one transaction, and removes it where that is asked for.
 func (w *work) do(ctx context.Context) error {
-	have, err := w.client.zone(ctx, absolute(w.name), w.look())
+	have, err := w.read(ctx)
 	if errors.Is(err, errNotFound) {
 		if have, err = w.create(ctx); err != nil || have.Name == "" {
 			return err
@@ -194,7 +200,8 @@ func (w *work) do(ctx context.Context) error {
 	}
 	edits := w.edits(have)
 	if len(edits) > 0 && !w.gone {
-		if err := w.client.patch(ctx, have.Name, edits); err != nil {
+		w.reader.seen.forget(have.Name)
+		if err := w.reader.patch(ctx, have.Name, edits); err != nil {
 			return err
 		}
 	}
@@ -204,8 +211,18 @@ func (w *work) do(ctx context.Context) error {
 	return nil
 }
 
-// few is up to how many RRsets are looked at one by one rather than with their whole zone.
+// few is up to how many RRsets are looked at one by one rather than with their whole zone, and how many zones without
+// listing all.
 const few = 3
+
+// read returns the zone as it is. A zone's own settings move no serial, so whoever changes them looks at them, and so does
+// whoever removes it with all that is in it.
+func (w *work) read(ctx context.Context) (zone, error) {
+	if (w.anew || w.gone || w.make != nil) && w.reader.isListed(w.name) {
+		return w.reader.readAnew(ctx, absolute(w.name), w.look())
+	}
+	return w.reader.read(ctx, absolute(w.name), w.look())
+}
 
 // look returns the RRsets to look at; none means the whole zone.
 func (w *work) look() []key {
@@ -229,10 +246,11 @@ func (w *work) create(ctx context.Context) (have zone, err error) {
 	}
 	z := settings(w.instance)
 	z.Name, z.RRsets = absolute(w.name), apex(*w.make, "0")
-	if err := w.client.create(ctx, z); err != nil && !errors.Is(err, errExists) {
-		return zone{}, err
+	made, err := w.reader.create(ctx, z)
+	if errors.Is(err, errExists) {
+		return w.reader.readAnew(ctx, z.Name, nil)
 	}
-	return w.client.zone(ctx, z.Name, nil)
+	return made, err
 }
 
 // settings are those of every zone: nothing is transferred, and the API keeps names in order and the serial going.
@@ -247,7 +265,8 @@ func (w *work) settle(ctx context.Context, have zone) error {
 	if have.Kind == want.Kind && have.APIRectify != nil && *have.APIRectify && have.SOAEditAPI == want.SOAEditAPI {
 		return nil
 	}
-	return w.client.set(ctx, have.Name, want)
+	w.reader.seen.forget(have.Name)
+	return w.reader.set(ctx, have.Name, want)
 }
 
 // edits returns the changes of RRsets that differ, removals first.
@@ -300,7 +319,8 @@ func (w *work) remove(ctx context.Context, have zone) error {
 		slices.Sort(others)
 		return executors.Errorf(executors.Conflict, "zone %s holds %d RRsets that nobody declared, so it stays: %s", w.name, n, strings.Join(others[:min(n, most)], ", "))
 	}
-	if err := w.client.remove(ctx, have.Name); err != nil && !errors.Is(err, errNotFound) {
+	w.reader.seen.forget(have.Name)
+	if err := w.reader.remove(ctx, have.Name); err != nil && !errors.Is(err, errNotFound) {
 		return err
 	}
 	return nil

@@ -326,6 +326,11 @@ func TestErrorKinds(t *testing.T) {
 
 // A batch is one PATCH a zone, removals before the rest, up to four zones at a time and never one zone twice at once.
 func TestOnePatchPerZone(t *testing.T) {
+	var listed []string
+	for z := range 12 {
+		listed = append(listed, fmt.Sprintf(`{"name":"z%d.example.","account":%q}`, z, instance))
+	}
+	list := "[" + strings.Join(listed, ",") + "]"
 	var mu sync.Mutex
 	patches, running, most := map[string][]string{}, map[string]bool{}, 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -339,6 +344,10 @@ func TestOnePatchPerZone(t *testing.T) {
 		mu.Unlock()
 		time.Sleep(2 * time.Millisecond) // so that requests meet
 		defer func() { mu.Lock(); delete(running, name); mu.Unlock() }()
+		if r.URL.Path == "/api/v1/servers/localhost/zones" {
+			fmt.Fprint(w, list)
+			return
+		}
 		if r.Method == http.MethodGet {
 			fmt.Fprintf(w, `{"name":%q,"account":%q,"rrsets":[{"name":"r9.%s","type":"A","ttl":300,"records":[{"content":"192.0.2.9"}]}]}`, name, instance, name)
 			return

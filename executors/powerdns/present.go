@@ -10,13 +10,10 @@ import (
 	"hostctl/planner"
 )
 
-// Present implements executors.Reader: one request for each of a few RRsets of a zone, else one for the zone. A zone that
+// Present implements executors.Reader: one request for each of a few RRsets of a zone, else one for the zone.
+// Where the zones are many they are listed first, and those that aren't there aren't asked for. A zone that
 // belongs to another inventory is shown too; Apply refuses to touch it.
 func (e *Executor) Present(ctx context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
-	c, err := e.newClient()
-	if err != nil {
-		return nil, err
-	}
 	asked := map[planner.Ref]bool{}
 	byZone := map[string][]key{}
 	for _, r := range refs {
@@ -28,6 +25,10 @@ func (e *Executor) Present(ctx context.Context, refs []planner.Ref) (map[planner
 		byZone[zone] = append(byZone[zone], keys...)
 	}
 	names := slices.Sorted(maps.Keys(byZone))
+	reader, err := e.newReader(ctx, len(names), 0)
+	if err != nil {
+		return nil, err
+	}
 	found := make([][]planner.Object, len(names))
 	errs := make([]error, len(names))
 	e.each(len(names), func(i int) {
@@ -35,7 +36,7 @@ func (e *Executor) Present(ctx context.Context, refs []planner.Ref) (map[planner
 		if len(keys) > few {
 			keys = nil
 		}
-		z, err := c.zone(ctx, absolute(names[i]), keys)
+		z, err := reader.read(ctx, absolute(names[i]), keys)
 		if errors.Is(err, errNotFound) {
 			return
 		}
