@@ -1,7 +1,7 @@
 // Package agent is the part of hostctl that runs inside every node: a gRPC server around the executors of the node's
-// role. It is an executor at the other end of a wire (executors/remote is the near end), with four things added: it
+// role. It is an executor at the other end of a wire (executors/remote is the near end), with five things added: it
 // takes orders from its own instance only and never from a run that was superseded, it checks again all that it is sent,
-// and it remembers what it was told to make.
+// it remembers what it was told to make, and it looks after that by itself (Look).
 //
 // The packages below hold what a web node needs: agent/users, agent/webroots, agent/php and agent/nginx are executors;
 // agent/s6, agent/beneath, agent/generation and agent/argv are what those are written with.
@@ -16,6 +16,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -47,13 +48,21 @@ type Options struct {
 	Blobs     *blobs.Folder
 	Executors map[planner.Kind]executors.Executor // by the kind of what they apply; one may stand under several kinds
 	Log       *slog.Logger                        // nil logs nothing
+
+	CheckEvery time.Duration                                                       // between two looks at the own node; 0: DefaultCheckEvery
+	Health     func(context.Context) []executors.Part                              // nil: only whether the executors answer
+	Usage      func(ctx context.Context, tenants map[int]string) []executors.Usage // of tenants by uid; nil: unknown
 }
 
 // Agent serves the executors of one node.
 type Agent struct {
 	agentpb.UnimplementedAgentServer
 	Options
-	turn chan struct{} // held by the one batch that is being applied
+	turn     chan struct{} // held by the one batch that is being applied, or by what heals
+	heals    heals         // used by who has the turn
+	reports  reports
+	stopping chan struct{}
+	stop     func()
 }
 
 // New returns an agent; nothing is served yet.
@@ -61,7 +70,11 @@ func New(o Options) *Agent {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Agent{Options: o, turn: make(chan struct{}, 1)}
+	stopping := make(chan struct{})
+	return &Agent{
+		Options: o, turn: make(chan struct{}, 1), heals: heals{},
+		stopping: stopping, stop: sync.OnceFunc(func() { close(stopping) }),
+	}
 }
 
 // Server returns the gRPC server that controllers reach, over mutual TLS (see identity.ServerTLS).

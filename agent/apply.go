@@ -44,6 +44,9 @@ func (a *Agent) apply(ctx context.Context, r *agentpb.ApplyRequest) []error {
 		return executors.All(n, executors.NotTried(ctx))
 	}
 
+	if err := a.keepPolicy(r.GetFence(), r.GetPolicy()); err != nil {
+		return executors.All(n, executors.Errorf(executors.Refused, "%w", err))
+	}
 	cs := make([]planner.Change, n)
 	errs := make([]error, n)
 	for i, c := range r.GetChanges() {

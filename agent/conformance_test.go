@@ -30,7 +30,7 @@ func TestConformanceFar(t *testing.T) {
 	n := startNode(t)
 	h := harness(n.files, func(t *testing.T, script string) { n.script(script) })
 	h.New = func(*testing.T) executors.Executor {
-		n.script("s6-svc -wD -d /run/service/node-agent;" + wipe + "s6-svc -u /run/service/node-agent")
+		n.script("s6-svc -wD -d /run/service/node-agent;" + wipe + "rm -f /var/lib/hostctl/state.db; s6-svc -u /run/service/node-agent")
 		n.ready()
 		return n.dial(1)
 	}

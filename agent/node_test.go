@@ -94,7 +94,7 @@ func startNode(t testing.TB) *node {
 }
 
 // startNodeOf starts a node and waits until its agent answers. The node goes when the test ends.
-func startNodeOf(t testing.TB, role, name string) *node {
+func startNodeOf(t testing.TB, role, name string, env ...string) *node {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs Docker")
@@ -108,10 +108,15 @@ func startNodeOf(t testing.TB, role, name string) *node {
 		t.Fatal(err)
 	}
 	n := &node{t: t, name: name, role: role, ca: ca, files: files{}, container: "hostctl-agent-test-" + strings.ToLower(rand.Text()[:8])}
-	docker(t, "create", "--name", n.container, "--label", "hostctl-test=agent",
+	words := []string{"create", "--name", n.container, "--label", "hostctl-test=agent",
 		"--env", "HOSTCTL_NODE="+name, "--env", "HOSTCTL_ROLE="+role, "--env", "HOSTCTL_INSTANCE="+instance, "--env", "HOSTCTL_CLUSTER=eu-1",
 		"--env", "HOSTCTL_DB_ADDRESS=127.0.0.1", // a dns node asks for it; nobody is there
-		"hostctl/"+role+":v1")
+		"--env", "HOSTCTL_CHECK_EVERY=1h", // what tests damage isn't healed, unless that is the test
+	}
+	for _, e := range env {
+		words = append(words, "--env", e)
+	}
+	docker(t, append(words, "hostctl/"+role+":v1")...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			out, _ := exec.Command("docker", "logs", "--tail", "40", n.container).CombinedOutput()

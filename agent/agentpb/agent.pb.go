@@ -278,6 +278,7 @@ type ApplyRequest struct {
 	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"` // id of the inventory; another than the agent's is refused
 	Fence         int64                  `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`      // number of the run; a lower one than the highest seen is refused
 	Changes       []*Change              `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
+	Policy        *DriftPolicy           `protobuf:"bytes,4,opt,name=policy,proto3" json:"policy,omitempty"` // what becomes of drift from now on; missing: as before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -333,6 +334,66 @@ func (x *ApplyRequest) GetChanges() []*Change {
 	return nil
 }
 
+func (x *ApplyRequest) GetPolicy() *DriftPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+// DriftPolicy is what becomes of drift: "correct", "report" or "off".
+type DriftPolicy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Default       string                 `protobuf:"bytes,1,opt,name=default,proto3" json:"default,omitempty"` // empty: correct
+	Kinds         map[string]string      `protobuf:"bytes,2,rep,name=kinds,proto3" json:"kinds,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DriftPolicy) Reset() {
+	*x = DriftPolicy{}
+	mi := &file_agent_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DriftPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DriftPolicy) ProtoMessage() {}
+
+func (x *DriftPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DriftPolicy.ProtoReflect.Descriptor instead.
+func (*DriftPolicy) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DriftPolicy) GetDefault() string {
+	if x != nil {
+		return x.Default
+	}
+	return ""
+}
+
+func (x *DriftPolicy) GetKinds() map[string]string {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
 type Change struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Action        string                 `protobuf:"bytes,1,opt,name=action,proto3" json:"action,omitempty"` // create, update, replace, delete
@@ -347,7 +408,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -359,7 +420,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -372,7 +433,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{6}
+	return file_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Change) GetAction() string {
@@ -426,7 +487,7 @@ type ApplyReply struct {
 
 func (x *ApplyReply) Reset() {
 	*x = ApplyReply{}
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -438,7 +499,7 @@ func (x *ApplyReply) String() string {
 func (*ApplyReply) ProtoMessage() {}
 
 func (x *ApplyReply) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -451,7 +512,7 @@ func (x *ApplyReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyReply.ProtoReflect.Descriptor instead.
 func (*ApplyReply) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{7}
+	return file_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ApplyReply) GetResults() []*Result {
@@ -472,7 +533,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +545,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +558,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8}
+	return file_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Result) GetKind() string {
@@ -529,7 +590,7 @@ type ObserveRequest struct {
 
 func (x *ObserveRequest) Reset() {
 	*x = ObserveRequest{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -541,7 +602,7 @@ func (x *ObserveRequest) String() string {
 func (*ObserveRequest) ProtoMessage() {}
 
 func (x *ObserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -554,7 +615,7 @@ func (x *ObserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveRequest.ProtoReflect.Descriptor instead.
 func (*ObserveRequest) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{10}
 }
 
 type ObservedObject struct {
@@ -566,7 +627,7 @@ type ObservedObject struct {
 
 func (x *ObservedObject) Reset() {
 	*x = ObservedObject{}
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -578,7 +639,7 @@ func (x *ObservedObject) String() string {
 func (*ObservedObject) ProtoMessage() {}
 
 func (x *ObservedObject) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -591,7 +652,7 @@ func (x *ObservedObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedObject.ProtoReflect.Descriptor instead.
 func (*ObservedObject) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ObservedObject) GetObject() []byte {
@@ -610,7 +671,7 @@ type PresentRequest struct {
 
 func (x *PresentRequest) Reset() {
 	*x = PresentRequest{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -622,7 +683,7 @@ func (x *PresentRequest) String() string {
 func (*PresentRequest) ProtoMessage() {}
 
 func (x *PresentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -635,7 +696,7 @@ func (x *PresentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresentRequest.ProtoReflect.Descriptor instead.
 func (*PresentRequest) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PresentRequest) GetRefs() []string {
@@ -655,7 +716,7 @@ type PresentObject struct {
 
 func (x *PresentObject) Reset() {
 	*x = PresentObject{}
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -667,7 +728,7 @@ func (x *PresentObject) String() string {
 func (*PresentObject) ProtoMessage() {}
 
 func (x *PresentObject) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -680,7 +741,7 @@ func (x *PresentObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresentObject.ProtoReflect.Descriptor instead.
 func (*PresentObject) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PresentObject) GetObject() []byte {
@@ -695,6 +756,346 @@ func (x *PresentObject) GetAltered() string {
 		return x.Altered
 	}
 	return ""
+}
+
+type WatchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"` // id of the inventory; another than the agent's is refused
+	Fence         int64                  `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`      // number of the latest run; the policy of a lower one than the highest seen is not taken
+	Policy        *DriftPolicy           `protobuf:"bytes,3,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_agent_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *WatchRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetFence() int64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *WatchRequest) GetPolicy() *DriftPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+type Report struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            int64                  `protobuf:"varint,1,opt,name=at,proto3" json:"at,omitempty"` // milliseconds since 1970
+	Health        []*Part                `protobuf:"bytes,2,rep,name=health,proto3" json:"health,omitempty"`
+	Drift         []*Difference          `protobuf:"bytes,3,rep,name=drift,proto3" json:"drift,omitempty"`
+	Usage         []*Usage               `protobuf:"bytes,4,rep,name=usage,proto3" json:"usage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Report) Reset() {
+	*x = Report{}
+	mi := &file_agent_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Report) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Report) ProtoMessage() {}
+
+func (x *Report) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Report.ProtoReflect.Descriptor instead.
+func (*Report) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Report) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Report) GetHealth() []*Part {
+	if x != nil {
+		return x.Health
+	}
+	return nil
+}
+
+func (x *Report) GetDrift() []*Difference {
+	if x != nil {
+		return x.Drift
+	}
+	return nil
+}
+
+func (x *Report) GetUsage() []*Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+type Part struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Ok            bool                   `protobuf:"varint,2,opt,name=ok,proto3" json:"ok,omitempty"`
+	Message       string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Part) Reset() {
+	*x = Part{}
+	mi := &file_agent_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Part) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Part) ProtoMessage() {}
+
+func (x *Part) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Part.ProtoReflect.Descriptor instead.
+func (*Part) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Part) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Part) GetOk() bool {
+	if x != nil {
+		return x.Ok
+	}
+	return false
+}
+
+func (x *Part) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+type Difference struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ref           string                 `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	Gone          bool                   `protobuf:"varint,2,opt,name=gone,proto3" json:"gone,omitempty"`     // else it differs
+	Healed        bool                   `protobuf:"varint,3,opt,name=healed,proto3" json:"healed,omitempty"` // by the agent, just now
+	Why           string                 `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`        // it wasn't
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Difference) Reset() {
+	*x = Difference{}
+	mi := &file_agent_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Difference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Difference) ProtoMessage() {}
+
+func (x *Difference) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Difference.ProtoReflect.Descriptor instead.
+func (*Difference) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Difference) GetRef() string {
+	if x != nil {
+		return x.Ref
+	}
+	return ""
+}
+
+func (x *Difference) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
+func (x *Difference) GetHealed() bool {
+	if x != nil {
+		return x.Healed
+	}
+	return false
+}
+
+func (x *Difference) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+type Usage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Processes     int64                  `protobuf:"varint,2,opt,name=processes,proto3" json:"processes,omitempty"`
+	Memory        int64                  `protobuf:"varint,3,opt,name=memory,proto3" json:"memory,omitempty"` // bytes, resident
+	Cpu           int64                  `protobuf:"varint,4,opt,name=cpu,proto3" json:"cpu,omitempty"`       // milliseconds, of the processes that run
+	Disk          int64                  `protobuf:"varint,5,opt,name=disk,proto3" json:"disk,omitempty"`     // bytes; -1: not measured yet
+	Files         int64                  `protobuf:"varint,6,opt,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Usage) Reset() {
+	*x = Usage{}
+	mi := &file_agent_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Usage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Usage) ProtoMessage() {}
+
+func (x *Usage) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Usage.ProtoReflect.Descriptor instead.
+func (*Usage) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Usage) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Usage) GetProcesses() int64 {
+	if x != nil {
+		return x.Processes
+	}
+	return 0
+}
+
+func (x *Usage) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *Usage) GetCpu() int64 {
+	if x != nil {
+		return x.Cpu
+	}
+	return 0
+}
+
+func (x *Usage) GetDisk() int64 {
+	if x != nil {
+		return x.Disk
+	}
+	return 0
+}
+
+func (x *Usage) GetFiles() int64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
 }
 
 var File_agent_proto protoreflect.FileDescriptor
@@ -716,11 +1117,19 @@ const file_agent_proto_rawDesc = "" +
 	"\x04Blob\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"\x0f\n" +
-	"\rPutBlobsReply\"t\n" +
+	"\rPutBlobsReply\"\xab\x01\n" +
 	"\fApplyRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x03R\x05fence\x122\n" +
-	"\achanges\x18\x03 \x03(\v2\x18.hostctl.agent.v1.ChangeR\achanges\"\x82\x01\n" +
+	"\achanges\x18\x03 \x03(\v2\x18.hostctl.agent.v1.ChangeR\achanges\x125\n" +
+	"\x06policy\x18\x04 \x01(\v2\x1d.hostctl.agent.v1.DriftPolicyR\x06policy\"\xa1\x01\n" +
+	"\vDriftPolicy\x12\x18\n" +
+	"\adefault\x18\x01 \x01(\tR\adefault\x12>\n" +
+	"\x05kinds\x18\x02 \x03(\v2(.hostctl.agent.v1.DriftPolicy.KindsEntryR\x05kinds\x1a8\n" +
+	"\n" +
+	"KindsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x82\x01\n" +
 	"\x06Change\x12\x16\n" +
 	"\x06action\x18\x01 \x01(\tR\x06action\x12\x10\n" +
 	"\x03old\x18\x02 \x01(\fR\x03old\x12\x10\n" +
@@ -742,14 +1151,41 @@ const file_agent_proto_rawDesc = "" +
 	"\x04refs\x18\x01 \x03(\tR\x04refs\"A\n" +
 	"\rPresentObject\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\fR\x06object\x12\x18\n" +
-	"\aaltered\x18\x02 \x01(\tR\aaltered2\xc3\x03\n" +
+	"\aaltered\x18\x02 \x01(\tR\aaltered\"w\n" +
+	"\fWatchRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12\x14\n" +
+	"\x05fence\x18\x02 \x01(\x03R\x05fence\x125\n" +
+	"\x06policy\x18\x03 \x01(\v2\x1d.hostctl.agent.v1.DriftPolicyR\x06policy\"\xab\x01\n" +
+	"\x06Report\x12\x0e\n" +
+	"\x02at\x18\x01 \x01(\x03R\x02at\x12.\n" +
+	"\x06health\x18\x02 \x03(\v2\x16.hostctl.agent.v1.PartR\x06health\x122\n" +
+	"\x05drift\x18\x03 \x03(\v2\x1c.hostctl.agent.v1.DifferenceR\x05drift\x12-\n" +
+	"\x05usage\x18\x04 \x03(\v2\x17.hostctl.agent.v1.UsageR\x05usage\"D\n" +
+	"\x04Part\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02ok\x18\x02 \x01(\bR\x02ok\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\\\n" +
+	"\n" +
+	"Difference\x12\x10\n" +
+	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x12\n" +
+	"\x04gone\x18\x02 \x01(\bR\x04gone\x12\x16\n" +
+	"\x06healed\x18\x03 \x01(\bR\x06healed\x12\x10\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\x91\x01\n" +
+	"\x05Usage\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1c\n" +
+	"\tprocesses\x18\x02 \x01(\x03R\tprocesses\x12\x16\n" +
+	"\x06memory\x18\x03 \x01(\x03R\x06memory\x12\x10\n" +
+	"\x03cpu\x18\x04 \x01(\x03R\x03cpu\x12\x12\n" +
+	"\x04disk\x18\x05 \x01(\x03R\x04disk\x12\x14\n" +
+	"\x05files\x18\x06 \x01(\x03R\x05files2\x88\x04\n" +
 	"\x05Agent\x12E\n" +
 	"\x05Hello\x12\x1e.hostctl.agent.v1.HelloRequest\x1a\x1c.hostctl.agent.v1.HelloReply\x12D\n" +
 	"\fMissingBlobs\x12\x19.hostctl.agent.v1.BlobIDs\x1a\x19.hostctl.agent.v1.BlobIDs\x12E\n" +
 	"\bPutBlobs\x12\x16.hostctl.agent.v1.Blob\x1a\x1f.hostctl.agent.v1.PutBlobsReply(\x01\x12E\n" +
 	"\x05Apply\x12\x1e.hostctl.agent.v1.ApplyRequest\x1a\x1c.hostctl.agent.v1.ApplyReply\x12O\n" +
 	"\aObserve\x12 .hostctl.agent.v1.ObserveRequest\x1a .hostctl.agent.v1.ObservedObject0\x01\x12N\n" +
-	"\aPresent\x12 .hostctl.agent.v1.PresentRequest\x1a\x1f.hostctl.agent.v1.PresentObject0\x01B\x17Z\x15hostctl/agent/agentpbb\x06proto3"
+	"\aPresent\x12 .hostctl.agent.v1.PresentRequest\x1a\x1f.hostctl.agent.v1.PresentObject0\x01\x12C\n" +
+	"\x05Watch\x12\x1e.hostctl.agent.v1.WatchRequest\x1a\x18.hostctl.agent.v1.Report0\x01B\x17Z\x15hostctl/agent/agentpbb\x06proto3"
 
 var (
 	file_agent_proto_rawDescOnce sync.Once
@@ -763,7 +1199,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_agent_proto_goTypes = []any{
 	(*HelloRequest)(nil),   // 0: hostctl.agent.v1.HelloRequest
 	(*HelloReply)(nil),     // 1: hostctl.agent.v1.HelloReply
@@ -771,34 +1207,49 @@ var file_agent_proto_goTypes = []any{
 	(*Blob)(nil),           // 3: hostctl.agent.v1.Blob
 	(*PutBlobsReply)(nil),  // 4: hostctl.agent.v1.PutBlobsReply
 	(*ApplyRequest)(nil),   // 5: hostctl.agent.v1.ApplyRequest
-	(*Change)(nil),         // 6: hostctl.agent.v1.Change
-	(*ApplyReply)(nil),     // 7: hostctl.agent.v1.ApplyReply
-	(*Result)(nil),         // 8: hostctl.agent.v1.Result
-	(*ObserveRequest)(nil), // 9: hostctl.agent.v1.ObserveRequest
-	(*ObservedObject)(nil), // 10: hostctl.agent.v1.ObservedObject
-	(*PresentRequest)(nil), // 11: hostctl.agent.v1.PresentRequest
-	(*PresentObject)(nil),  // 12: hostctl.agent.v1.PresentObject
+	(*DriftPolicy)(nil),    // 6: hostctl.agent.v1.DriftPolicy
+	(*Change)(nil),         // 7: hostctl.agent.v1.Change
+	(*ApplyReply)(nil),     // 8: hostctl.agent.v1.ApplyReply
+	(*Result)(nil),         // 9: hostctl.agent.v1.Result
+	(*ObserveRequest)(nil), // 10: hostctl.agent.v1.ObserveRequest
+	(*ObservedObject)(nil), // 11: hostctl.agent.v1.ObservedObject
+	(*PresentRequest)(nil), // 12: hostctl.agent.v1.PresentRequest
+	(*PresentObject)(nil),  // 13: hostctl.agent.v1.PresentObject
+	(*WatchRequest)(nil),   // 14: hostctl.agent.v1.WatchRequest
+	(*Report)(nil),         // 15: hostctl.agent.v1.Report
+	(*Part)(nil),           // 16: hostctl.agent.v1.Part
+	(*Difference)(nil),     // 17: hostctl.agent.v1.Difference
+	(*Usage)(nil),          // 18: hostctl.agent.v1.Usage
+	nil,                    // 19: hostctl.agent.v1.DriftPolicy.KindsEntry
 }
 var file_agent_proto_depIdxs = []int32{
-	6,  // 0: hostctl.agent.v1.ApplyRequest.changes:type_name -> hostctl.agent.v1.Change
-	8,  // 1: hostctl.agent.v1.ApplyReply.results:type_name -> hostctl.agent.v1.Result
-	0,  // 2: hostctl.agent.v1.Agent.Hello:input_type -> hostctl.agent.v1.HelloRequest
-	2,  // 3: hostctl.agent.v1.Agent.MissingBlobs:input_type -> hostctl.agent.v1.BlobIDs
-	3,  // 4: hostctl.agent.v1.Agent.PutBlobs:input_type -> hostctl.agent.v1.Blob
-	5,  // 5: hostctl.agent.v1.Agent.Apply:input_type -> hostctl.agent.v1.ApplyRequest
-	9,  // 6: hostctl.agent.v1.Agent.Observe:input_type -> hostctl.agent.v1.ObserveRequest
-	11, // 7: hostctl.agent.v1.Agent.Present:input_type -> hostctl.agent.v1.PresentRequest
-	1,  // 8: hostctl.agent.v1.Agent.Hello:output_type -> hostctl.agent.v1.HelloReply
-	2,  // 9: hostctl.agent.v1.Agent.MissingBlobs:output_type -> hostctl.agent.v1.BlobIDs
-	4,  // 10: hostctl.agent.v1.Agent.PutBlobs:output_type -> hostctl.agent.v1.PutBlobsReply
-	7,  // 11: hostctl.agent.v1.Agent.Apply:output_type -> hostctl.agent.v1.ApplyReply
-	10, // 12: hostctl.agent.v1.Agent.Observe:output_type -> hostctl.agent.v1.ObservedObject
-	12, // 13: hostctl.agent.v1.Agent.Present:output_type -> hostctl.agent.v1.PresentObject
-	8,  // [8:14] is the sub-list for method output_type
-	2,  // [2:8] is the sub-list for method input_type
-	2,  // [2:2] is the sub-list for extension type_name
-	2,  // [2:2] is the sub-list for extension extendee
-	0,  // [0:2] is the sub-list for field type_name
+	7,  // 0: hostctl.agent.v1.ApplyRequest.changes:type_name -> hostctl.agent.v1.Change
+	6,  // 1: hostctl.agent.v1.ApplyRequest.policy:type_name -> hostctl.agent.v1.DriftPolicy
+	19, // 2: hostctl.agent.v1.DriftPolicy.kinds:type_name -> hostctl.agent.v1.DriftPolicy.KindsEntry
+	9,  // 3: hostctl.agent.v1.ApplyReply.results:type_name -> hostctl.agent.v1.Result
+	6,  // 4: hostctl.agent.v1.WatchRequest.policy:type_name -> hostctl.agent.v1.DriftPolicy
+	16, // 5: hostctl.agent.v1.Report.health:type_name -> hostctl.agent.v1.Part
+	17, // 6: hostctl.agent.v1.Report.drift:type_name -> hostctl.agent.v1.Difference
+	18, // 7: hostctl.agent.v1.Report.usage:type_name -> hostctl.agent.v1.Usage
+	0,  // 8: hostctl.agent.v1.Agent.Hello:input_type -> hostctl.agent.v1.HelloRequest
+	2,  // 9: hostctl.agent.v1.Agent.MissingBlobs:input_type -> hostctl.agent.v1.BlobIDs
+	3,  // 10: hostctl.agent.v1.Agent.PutBlobs:input_type -> hostctl.agent.v1.Blob
+	5,  // 11: hostctl.agent.v1.Agent.Apply:input_type -> hostctl.agent.v1.ApplyRequest
+	10, // 12: hostctl.agent.v1.Agent.Observe:input_type -> hostctl.agent.v1.ObserveRequest
+	12, // 13: hostctl.agent.v1.Agent.Present:input_type -> hostctl.agent.v1.PresentRequest
+	14, // 14: hostctl.agent.v1.Agent.Watch:input_type -> hostctl.agent.v1.WatchRequest
+	1,  // 15: hostctl.agent.v1.Agent.Hello:output_type -> hostctl.agent.v1.HelloReply
+	2,  // 16: hostctl.agent.v1.Agent.MissingBlobs:output_type -> hostctl.agent.v1.BlobIDs
+	4,  // 17: hostctl.agent.v1.Agent.PutBlobs:output_type -> hostctl.agent.v1.PutBlobsReply
+	8,  // 18: hostctl.agent.v1.Agent.Apply:output_type -> hostctl.agent.v1.ApplyReply
+	11, // 19: hostctl.agent.v1.Agent.Observe:output_type -> hostctl.agent.v1.ObservedObject
+	13, // 20: hostctl.agent.v1.Agent.Present:output_type -> hostctl.agent.v1.PresentObject
+	15, // 21: hostctl.agent.v1.Agent.Watch:output_type -> hostctl.agent.v1.Report
+	15, // [15:22] is the sub-list for method output_type
+	8,  // [8:15] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -812,7 +1263,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

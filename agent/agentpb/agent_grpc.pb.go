@@ -25,6 +25,7 @@ const (
 	Agent_Apply_FullMethodName        = "/hostctl.agent.v1.Agent/Apply"
 	Agent_Observe_FullMethodName      = "/hostctl.agent.v1.Agent/Observe"
 	Agent_Present_FullMethodName      = "/hostctl.agent.v1.Agent/Present"
+	Agent_Watch_FullMethodName        = "/hostctl.agent.v1.Agent/Watch"
 )
 
 // AgentClient is the client API for Agent service.
@@ -45,6 +46,8 @@ type AgentClient interface {
 	Observe(ctx context.Context, in *ObserveRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ObservedObject], error)
 	// Present streams what is there of the named objects, and reads only that. What isn't there isn't in the answer.
 	Present(ctx context.Context, in *PresentRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PresentObject], error)
+	// Watch hands the agent its standing orders and streams how the node stands: at once, and whenever that has changed.
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Report], error)
 }
 
 type agentClient struct {
@@ -136,6 +139,25 @@ func (c *agentClient) Present(ctx context.Context, in *PresentRequest, opts ...g
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Agent_PresentClient = grpc.ServerStreamingClient[PresentObject]
 
+func (c *agentClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Report], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Agent_ServiceDesc.Streams[3], Agent_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, Report]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Agent_WatchClient = grpc.ServerStreamingClient[Report]
+
 // AgentServer is the server API for Agent service.
 // All implementations must embed UnimplementedAgentServer
 // for forward compatibility.
@@ -154,6 +176,8 @@ type AgentServer interface {
 	Observe(*ObserveRequest, grpc.ServerStreamingServer[ObservedObject]) error
 	// Present streams what is there of the named objects, and reads only that. What isn't there isn't in the answer.
 	Present(*PresentRequest, grpc.ServerStreamingServer[PresentObject]) error
+	// Watch hands the agent its standing orders and streams how the node stands: at once, and whenever that has changed.
+	Watch(*WatchRequest, grpc.ServerStreamingServer[Report]) error
 	mustEmbedUnimplementedAgentServer()
 }
 
@@ -181,6 +205,9 @@ func (UnimplementedAgentServer) Observe(*ObserveRequest, grpc.ServerStreamingSer
 }
 func (UnimplementedAgentServer) Present(*PresentRequest, grpc.ServerStreamingServer[PresentObject]) error {
 	return status.Error(codes.Unimplemented, "method Present not implemented")
+}
+func (UnimplementedAgentServer) Watch(*WatchRequest, grpc.ServerStreamingServer[Report]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
 func (UnimplementedAgentServer) mustEmbedUnimplementedAgentServer() {}
 func (UnimplementedAgentServer) testEmbeddedByValue()               {}
@@ -286,6 +313,17 @@ func _Agent_Present_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Agent_PresentServer = grpc.ServerStreamingServer[PresentObject]
 
+func _Agent_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AgentServer).Watch(m, &grpc.GenericServerStream[WatchRequest, Report]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Agent_WatchServer = grpc.ServerStreamingServer[Report]
+
 // Agent_ServiceDesc is the grpc.ServiceDesc for Agent service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -320,6 +358,11 @@ var Agent_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Present",
 			Handler:       _Agent_Present_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Watch",
+			Handler:       _Agent_Watch_Handler,
 			ServerStreams: true,
 		},
 	},

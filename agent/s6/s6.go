@@ -222,3 +222,9 @@ func (s Scan) List() ([]string, error) {
 	}
 	return names, nil
 }
+
+// WantedDown reports whether a service isn't to be started with the node: it has a file "down".
+func (s Scan) WantedDown(name string) bool {
+	_, err := os.Lstat(filepath.Join(s.dir(name), "down"))
+	return err == nil
+}

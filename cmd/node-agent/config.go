@@ -8,21 +8,23 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 )
 
 // config is all that can be set. The first four must be.
 type config struct {
-	Node      string `env:"HOSTCTL_NODE,required"`
-	Role      string `env:"HOSTCTL_ROLE,required"`
-	Instance  string `env:"HOSTCTL_INSTANCE,required"`
-	Cluster   string `env:"HOSTCTL_CLUSTER,required"`
-	Listen    string `env:"HOSTCTL_LISTEN" envDefault:":9443"`
-	TLS       string `env:"HOSTCTL_TLS" envDefault:"/etc/hostctl/tls"`   // folder of ca.crt, node.crt, node.key
-	State     string `env:"HOSTCTL_STATE" envDefault:"/var/lib/hostctl"` // folder of state.db and blobs
-	LogFormat string `env:"HOSTCTL_LOG_FORMAT" envDefault:"text"`        // or json
-	LogLevel  string `env:"HOSTCTL_LOG_LEVEL" envDefault:"info"`         // debug, info, warn, error
+	Node      string        `env:"HOSTCTL_NODE,required"`
+	Role      string        `env:"HOSTCTL_ROLE,required"`
+	Instance  string        `env:"HOSTCTL_INSTANCE,required"`
+	Cluster   string        `env:"HOSTCTL_CLUSTER,required"`
+	Listen    string        `env:"HOSTCTL_LISTEN" envDefault:":9443"`
+	TLS       string        `env:"HOSTCTL_TLS" envDefault:"/etc/hostctl/tls"`   // folder of ca.crt, node.crt, node.key
+	State     string        `env:"HOSTCTL_STATE" envDefault:"/var/lib/hostctl"` // folder of state.db and blobs
+	Check     time.Duration `env:"HOSTCTL_CHECK_EVERY" envDefault:"1m"`         // between two looks at its own node
+	LogFormat string        `env:"HOSTCTL_LOG_FORMAT" envDefault:"text"`        // or json
+	LogLevel  string        `env:"HOSTCTL_LOG_LEVEL" envDefault:"info"`         // debug, info, warn, error
 }
 
 // socket is where the node itself asks its agent. Only root may open it.
@@ -32,6 +34,9 @@ func readConfig() (config, error) {
 	var c config
 	if err := env.Parse(&c); err != nil {
 		return c, fmt.Errorf("configuration: %w", err)
+	}
+	if c.Check < time.Second {
+		return c, fmt.Errorf("HOSTCTL_CHECK_EVERY: %s is less than a second", c.Check)
 	}
 	return c, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,11 +18,18 @@ import (
 
 	"hostctl/agent"
 	"hostctl/agent/blobs"
+	"hostctl/agent/health"
 	"hostctl/agent/identity"
+	"hostctl/agent/s6"
+	"hostctl/agent/usage"
 	"hostctl/cmd/internal/fault"
+	"hostctl/executors"
 	"hostctl/planner"
 	"hostctl/schema"
 )
+
+// scan is where the node's services are supervised.
+const scan s6.Scan = "/run/service"
 
 // grace is how long a batch that is being applied may take after the agent was told to stop.
 const grace = 20 * time.Second
@@ -57,7 +66,22 @@ func serve(ctx context.Context) (err error) {
 		return errors.Join(err, outer.Close())
 	}
 	log.Info("serving", "node", c.Node, "role", c.Role, "instance", c.Instance, "address", outer.Addr().String(), "binary", a.Binary)
-	return serveUntil(ctx, map[*grpc.Server]net.Listener{a.Server(tls): outer, a.LocalServer(): local})
+	return lookAndServe(ctx, a, map[*grpc.Server]net.Listener{a.Server(tls): outer, a.LocalServer(): local})
+}
+
+// lookAndServe serves, and looks after the node meanwhile.
+func lookAndServe(ctx context.Context, a *agent.Agent, servers map[*grpc.Server]net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		a.Look(ctx)
+	}()
+	context.AfterFunc(ctx, a.Stop) // those who watch would keep a server from ending
+	err := serveUntil(ctx, servers)
+	cancel()
+	<-looked
+	return err
 }
 
 func newAgent(ctx context.Context, c config, store *agent.Store, log *slog.Logger) (*agent.Agent, error) {
@@ -72,6 +96,9 @@ func newAgent(ctx context.Context, c config, store *agent.Store, log *slog.Logge
 	if err := sweep(store, kept); err != nil {
 		return nil, err
 	}
+	if err := moved(store, c.Node); err != nil {
+		return nil, err
+	}
 	served, err := executorsOf(ctx, c, kept, log)
 	if err != nil {
 		return nil, err
@@ -79,7 +106,29 @@ func newAgent(ctx context.Context, c config, store *agent.Store, log *slog.Logge
 	return agent.New(agent.Options{
 		Node: c.Node, Role: c.Role, Instance: c.Instance, Binary: sum,
 		Store: store, Blobs: kept, Executors: fault.Executors(c.Node, served), Log: log,
+		CheckEvery: c.Check, Health: wellness, Usage: (&usage.Meter{Proc: "/proc", Tenants: planner.TenantsRoot}).Measure,
 	}), nil
+}
+
+// filesystem is the file that tells one container of a node from the next one.
+const filesystem = "/etc/hostctl/filesystem"
+
+// moved tells the store whether the node's container was made anew since it was written to.
+func moved(store *agent.Store, node string) error {
+	name, err := agent.Filesystem(filesystem, rand.Text())
+	if err != nil {
+		return fmt.Errorf("name the node's filesystem: %w", err)
+	}
+	return store.MovedTo(name, node)
+}
+
+// wellness says how the parts of this node are.
+func wellness(ctx context.Context) []executors.Part {
+	return slices.Concat(
+		health.Services(ctx, scan),
+		health.Disks("/", "/var/lib/hostctl", planner.TenantsRoot, "/var/lib/postgresql/data", "/var/lib/mysql", "/var/lib/valkey"),
+		health.Memory("/"),
+	)
 }
 
 // sweep drops the files that no desired object needs any more.

@@ -38,8 +38,9 @@ type Options struct {
 	Node     string
 	TLS      *tls.Config // see identity.CA.ClientTLS
 	Instance string
-	Fence    int64           // number of the run
-	Blobs    executors.Blobs // the files of webroots; nil where none are applied
+	Fence    int64               // number of the run
+	Blobs    executors.Blobs     // the files of webroots; nil where none are applied
+	Policy   *schema.DriftPolicy // what the node does about drift from now on; nil: as before
 }
 
 // Agent is an executor and observer at the other end of a connection.
@@ -118,7 +119,7 @@ func messages(cs []planner.Change) [][]int {
 
 // applyMessage sends the changes with these indices and writes their errors. What lacks a blob isn't sent.
 func (a *Agent) applyMessage(ctx context.Context, cs []planner.Change, indices []int, lacking map[schema.BlobID]error, errs []error) {
-	r := &agentpb.ApplyRequest{Instance: a.Instance, Fence: a.Fence}
+	r := &agentpb.ApplyRequest{Instance: a.Instance, Fence: a.Fence, Policy: policy(a.Policy)}
 	var sent []int
 	for _, i := range indices {
 		if errs[i] = lacks(cs[i], lacking); errs[i] == nil {
