@@ -41,7 +41,8 @@ func (r *Reconciler) Apply(ctx context.Context, p planner.Plan, progress func(ex
 	held, release := r.hold(ctx, journal)
 	defer release()
 
-	far := r.farSides(p, Session{Instance: p.Instance, Fence: journal.Run(), Blobs: tree})
+	session := Session{Instance: p.Instance, Fence: journal.Run(), Blobs: tree, Drift: r.ordersOf(ctx, p.Commit)}
+	far := r.farSides(p, session)
 	runErr := executors.Run(held, p, far, journal, executors.Options{Progress: progress})
 	if err := far.Close(); err != nil {
 		r.Log.Warn("close the far sides", "run", journal.Run(), "error", err) // what was done is done

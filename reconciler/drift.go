@@ -113,6 +113,23 @@ func (r *Reconciler) driftPolicy(ctx context.Context, live planner.Live, commit 
 	return m.Platform.Drift, nil
 }
 
+// ordersOf returns what nodes are told to do about drift by a run for a commit. Where that can't be read they go on as
+// before.
+func (r *Reconciler) ordersOf(ctx context.Context, commit string) *schema.DriftPolicy {
+	p, ok := r.drift.policy(commit)
+	if !ok { // a saved plan, of another process
+		live, err := r.Inventory.Live(ctx)
+		if err == nil {
+			p, err = r.driftPolicy(ctx, live, commit)
+		}
+		if err != nil {
+			r.Log.Warn("nodes aren't told what becomes of drift", "commit", short(commit), "error", err)
+			return nil
+		}
+	}
+	return &p
+}
+
 // corrected reports whether a finding is one that the next plan is to put right.
 func (f Finding) corrected() bool {
 	return f.State != DriftOrphan && f.Mode == schema.DriftCorrect && f.Fighting == nil

@@ -15,8 +15,9 @@ import (
 const DefaultObserveEvery = time.Minute
 
 const (
-	observeAgain = 2 * time.Second  // after a look that a run made void
-	driftWaits   = 30 * time.Second // how long one who asks for drift waits for a run to end
+	observeAgain   = 2 * time.Second  // after a look that a run made void
+	observeSpacing = time.Second      // looks that nodes ask for don't follow each other more closely
+	driftWaits     = 30 * time.Second // how long one who asks for drift waits for a run to end
 )
 
 // lookout is what a Loop has found by observing.
@@ -30,6 +31,7 @@ type lookout struct {
 // waits for it. The loop takes what was found when no run is under way.
 func (l *Loop) observing(ctx context.Context) <-chan Drift {
 	found := make(chan Drift)
+	noticed := l.channels().noticed
 	go func() {
 		every := cmp.Or(l.ObserveEvery, DefaultObserveEvery)
 		for pause := every / 4; every > 0; {
@@ -37,6 +39,12 @@ func (l *Loop) observing(ctx context.Context) <-chan Drift {
 			case <-ctx.Done():
 				return
 			case <-time.After(pause):
+			case <-noticed: // a node tells of drift: what one look costs is waited for, no more
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(min(pause, observeSpacing)):
+				}
 			}
 			pause = every - every/10 + rand.N(every/5+1) // several hostds don't ask in step
 			d, err := l.Reconciler.Observe(ctx, l.Targets())

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hostctl/planner"
+	"hostctl/schema"
 )
 
 // Loop keeps a platform true to the watched branch: it reconciles when the branch moves, when something is seen to
@@ -26,11 +27,14 @@ type Loop struct {
 	status  Status
 	wake    chan struct{}
 	handed  chan *handedOver
-	stopped chan struct{}    // closed when Run has returned
-	look    bool             // somebody asked for a look
-	retry   bool             // somebody asked not to wait for the next attempt
-	targets []planner.Target // of the last plan
+	stopped chan struct{}      // closed when Run has returned
+	look    bool               // somebody asked for a look
+	retry   bool               // somebody asked not to wait for the next attempt
+	targets []planner.Target   // of the last plan
+	policy  schema.DriftPolicy // of its commit
+	noticed chan struct{}      // a node tells of drift
 	lookout lookout
+	nodes   nodes
 
 	// Used by the loop alone:
 	head     string    // newest commit that was seen
@@ -82,6 +86,7 @@ type channels struct {
 	wake    chan struct{}
 	handed  chan *handedOver
 	stopped chan struct{}
+	noticed chan struct{}
 }
 
 // channels makes the loop's channels when one is first needed.
@@ -90,8 +95,9 @@ func (l *Loop) channels() channels {
 	defer l.mu.Unlock()
 	if l.wake == nil {
 		l.wake, l.handed, l.stopped = make(chan struct{}, 1), make(chan *handedOver), make(chan struct{})
+		l.noticed = make(chan struct{}, 1)
 	}
-	return channels{l.wake, l.handed, l.stopped}
+	return channels{l.wake, l.handed, l.stopped, l.noticed}
 }
 
 // Run reconciles until ctx is done; it may be called once. A run under way finishes the changes it has started.
@@ -101,8 +107,11 @@ func (l *Loop) Run(ctx context.Context) error {
 	watching, unwatch := context.WithCancel(ctx)
 	watched := make(chan error, 1)
 	go func() { watched <- l.Reconciler.Source.Watch(watching, l.Wake) }()
-	defer unwatch()
 	drift := l.observing(watching)
+	var nodes sync.WaitGroup
+	defer nodes.Wait()
+	defer unwatch()
+	nodes.Go(func() { l.watching(watching) })
 	for ctx.Err() == nil {
 		pause := l.pass(ctx)
 		select {
@@ -209,7 +218,7 @@ func (l *Loop) reconcile(ctx context.Context, head string) time.Duration {
 	case err != nil:
 		return l.failed(ctx, head, err)
 	}
-	l.setTargets(plan.Targets)
+	l.setTargets(plan)
 	if plan.Empty() && latest.Commit == head && latest.State == Succeeded {
 		return l.settled(head, "")
 	}
@@ -227,7 +236,7 @@ func (l *Loop) keep(ctx context.Context, latest Run) time.Duration {
 		l.Reconciler.Log.Warn("the commit before can't be planned either", "commit", short(latest.Commit), "error", err)
 		return l.every()
 	}
-	l.setTargets(plan.Targets)
+	l.setTargets(plan)
 	if plan.Empty() {
 		return l.every()
 	}

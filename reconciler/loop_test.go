@@ -25,12 +25,15 @@ type looping struct {
 }
 
 // run starts a loop that looks only when it is asked to.
-func run(t testing.TB, w *world) *looping {
+func run(t testing.TB, w *world, set ...func(*reconciler.Loop)) *looping {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	l := &looping{
 		world: w, stop: stop, ended: make(chan error, 1),
 		Loop: &reconciler.Loop{Reconciler: w.rec, Feed: &reconciler.Feed{}, LookEvery: time.Hour, Backoff: time.Minute},
+	}
+	for _, f := range set {
+		f(l.Loop)
 	}
 	go func() { l.ended <- l.Run(ctx) }()
 	t.Cleanup(func() {

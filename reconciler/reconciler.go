@@ -33,8 +33,9 @@ type Connect func(t planner.Target, s Session) (executors.Executor, error)
 // Session is what far sides are told about who is calling.
 type Session struct {
 	Instance string
-	Fence    int64           // number of the run; 0 for one that only looks
-	Blobs    executors.Blobs // files of the commit; nil for one that only looks
+	Fence    int64               // number of the run; 0 for one that only looks
+	Blobs    executors.Blobs     // files of the commit; nil for one that only looks
+	Drift    *schema.DriftPolicy // what nodes do about drift from now on; nil: as before
 }
 
 // ImageResolver is the ability of a Docker executor to say which images its engine holds: ids by tag. Tags that it

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"hostctl/executors"
 	"hostctl/planner"
 )
 
@@ -22,13 +23,18 @@ type Status struct {
 	Failed      int       `json:"failed"`
 
 	Drift *DriftSummary `json:"drift,omitempty"` // of the latest look at all far sides
+
+	Nodes map[string]executors.Report `json:"nodes,omitempty"` // what each node has told last
 }
 
 // Status returns where the loop stands.
 func (l *Loop) Status() Status {
+	reports := l.NodeReports()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.status
+	s := l.status
+	s.Nodes = reports
+	return s
 }
 
 func (l *Loop) setStatus(set func(*Status)) {
@@ -48,10 +54,15 @@ func (l *Loop) Targets() []planner.Target {
 	return l.targets
 }
 
-func (l *Loop) setTargets(t []planner.Target) {
+// setTargets notes where the last plan goes, and what becomes of drift there.
+func (l *Loop) setTargets(p planner.Plan) {
+	policy, known := l.Reconciler.drift.policy(p.Commit)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.targets = t
+	l.targets = p.Targets
+	if known {
+		l.policy = policy
+	}
 }
 
 // outOfReach tells of nodes that can't be reached; "" where there are none.

@@ -1,6 +1,10 @@
 package schema
 
-import "gopkg.in/yaml.v3"
+import (
+	"slices"
+
+	"gopkg.in/yaml.v3"
+)
 
 // DriftMode is what becomes of an object that is found to differ from what was applied.
 type DriftMode string
@@ -32,6 +36,11 @@ func (p DriftPolicy) Of(kind string) DriftMode {
 		return DriftCorrect
 	}
 	return p.Default
+}
+
+// Equal reports whether two policies do the same with every kind.
+func (p DriftPolicy) Equal(q DriftPolicy) bool {
+	return p.Of("") == q.Of("") && !slices.ContainsFunc(DriftKinds, func(k string) bool { return p.Of(k) != q.Of(k) })
 }
 
 // driftPolicy decodes Platform.spec.driftPolicy. What it may hold was checked by its shape.

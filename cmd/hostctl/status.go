@@ -145,6 +145,7 @@ func (r statusReport) print(w io.Writer) error {
 	for _, node := range slices.Sorted(maps.Keys(r.Down)) {
 		fmt.Fprintf(t, "down\t%s: %s\n", node, r.Down[node])
 	}
+	r.printNodes(t)
 	r.printDrift(t)
 	for _, s := range r.Dirty {
 		fmt.Fprintf(t, "dirty\t%s: %s\n", s.Ref, firstOf(s.Error, s.Dirty))
@@ -166,6 +167,18 @@ func (r statusReport) hostd() string {
 		return "not converged: " + r.Hostd.Message
 	}
 	return fmt.Sprintf("working on %.12s", r.Hostd.Head)
+}
+
+// printNodes tells what isn't well on nodes that answer, by their own account.
+func (r statusReport) printNodes(w io.Writer) {
+	if r.Hostd == nil {
+		return
+	}
+	for _, node := range slices.Sorted(maps.Keys(r.Hostd.Nodes)) {
+		for _, p := range r.Hostd.Nodes[node].Sick() {
+			fmt.Fprintf(w, "not well\t%s: %s: %s\n", node, p.Name, p.Message)
+		}
+	}
 }
 
 // printDrift tells what hostd's latest look for drift has found, where it has found any.

@@ -107,7 +107,7 @@ func (f *farSides) node(t planner.Target, s reconciler.Session) (executors.Execu
 		return nil, err
 	}
 	far, err := remote.Dial(remote.Options{
-		Address: t.Address, Node: t.Name, TLS: secure, Instance: s.Instance, Fence: s.Fence, Blobs: s.Blobs,
+		Address: t.Address, Node: t.Name, TLS: secure, Instance: s.Instance, Fence: s.Fence, Blobs: s.Blobs, Policy: s.Drift,
 	})
 	if err != nil {
 		return nil, err
