@@ -93,6 +93,12 @@ func (o *output) take() string {
 // newSite makes a platform with examples/demo in its clone, not yet pushed, and removes all of it after the test.
 func newSite(t *testing.T) *site {
 	t.Helper()
+	return newSiteOf(t, programs)
+}
+
+// newSiteOf is newSite, with the programs in a folder of its own.
+func newSiteOf(t *testing.T, bin string) *site {
+	t.Helper()
 	ctx := t.Context()
 	out := &output{}
 	// Unix sockets need short paths.
@@ -100,7 +106,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{Platform: platform.Platform{Bin: programs, Dir: dir, Out: out}, t: t, out: out, release: func() {}}
+	s := &site{Platform: platform.Platform{Bin: bin, Dir: dir, Out: out}, t: t, out: out, release: func() {}}
 	t.Cleanup(s.remove)
 	s.must(s.Init(ctx))
 	s.startHostd()
