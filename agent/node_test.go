@@ -109,7 +109,7 @@ func startNodeOf(t testing.TB, role, name string, env ...string) *node {
 	}
 	n := &node{t: t, name: name, role: role, ca: ca, files: files{}, container: "hostctl-agent-test-" + strings.ToLower(rand.Text()[:8])}
 	words := []string{"create", "--name", n.container, "--label", "hostctl-test=agent",
-		"--env", "HOSTCTL_NODE="+name, "--env", "HOSTCTL_ROLE="+role, "--env", "HOSTCTL_INSTANCE="+instance, "--env", "HOSTCTL_CLUSTER=eu-1",
+		"--env", "HOSTCTL_NODE=" + name, "--env", "HOSTCTL_ROLE=" + role, "--env", "HOSTCTL_INSTANCE=" + instance, "--env", "HOSTCTL_CLUSTER=eu-1",
 		"--env", "HOSTCTL_DB_ADDRESS=127.0.0.1", // a dns node asks for it; nobody is there
 		"--env", "HOSTCTL_CHECK_EVERY=1h", // what tests damage isn't healed, unless that is the test
 	}
