@@ -15,6 +15,7 @@ const (
 	Busy        Kind = "busy"        // worth another try soon
 	Refused     Kind = "refused"     // the far side said no to this content: another try gives the same answer
 	Conflict    Kind = "conflict"    // what is there is not what the plan was made against
+	Drifted     Kind = "drifted"     // what is there is not what the change starts from: it was left as it was found
 	Blocked     Kind = "blocked"     // something that it needs failed; it wasn't tried
 	Canceled    Kind = "canceled"    // the run was stopped before it was tried
 	Unknown     Kind = "unknown"

@@ -37,6 +37,7 @@ type settled struct {
 func (m *Memo) New(manifest schema.Manifest, live Live, p Policy) (Plan, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	live = live.LeaveAlone(manifest.Platform.Drift)
 	if m.last.catchUp(manifest, live) {
 		if plan, ok := m.last.planOpen(manifest, live, p); ok {
 			m.spared++

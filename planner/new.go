@@ -8,6 +8,7 @@ import "hostctl/schema"
 // It returns a *RefusedError where a guard says no, and a ProblemsError where the manifest can't be made true (no host
 // with room, no free address, port or uid). Both name everything that is wrong, not the first thing.
 func New(m schema.Manifest, live Live, p Policy) (Plan, error) {
+	live = live.LeaveAlone(m.Platform.Drift)
 	d, err := newDraft(m, live, p)
 	if err != nil {
 		return Plan{}, err

@@ -30,6 +30,7 @@ type Reason struct {
 	Text    string
 	Pending Object // what a change that didn't finish was to make; nil for a delete or for drift
 	Gone    bool   // it was seen not to be there: it must be created
+	Drifted bool   // the change was refused, for the object had drifted: it is as it was found
 }
 
 // Allocation is a decision that must not be made twice: a uid, an address, a port, the host of a node. It is unique by

@@ -64,6 +64,7 @@ func (r *Reconciler) Observe(ctx context.Context, targets []planner.Target) (Dri
 	if err != nil {
 		return Drift{}, err
 	}
+	live = live.LeaveAlone(policy)
 	if len(targets) > 0 {
 		live.Targets = targets
 	}

@@ -29,7 +29,7 @@ type Executor struct {
 }
 
 // New returns an executor that applies a change only if what is there is what the change starts from (Change.Expect), or
-// is already what it leads to. Otherwise that change is an executors.Conflict, and the others go on. Not compared are
+// is already what it leads to. Otherwise that change is executors.Drifted, and the others go on. Not compared are
 // changes that start from nothing (whether something of that name may be taken over is the wrapped executor's decision),
 // those that overwrite whatever is there (Change.Force), and another try of one that was let through and failed, for
 // what is there may be half of it. All that is to be compared of a batch is read at once.
@@ -88,7 +88,7 @@ func (e *Executor) check(ctx context.Context, cs []planner.Change, errs []error)
 	for i, c := range cs {
 		switch {
 		case refused[c.Ref()]: // a change before it in the batch
-			errs[i] = executors.Errorf(executors.Conflict, "it comes after a change that was refused")
+			errs[i] = executors.Errorf(executors.Drifted, "it comes after a change that was refused")
 		case !e.compared(c):
 		case err != nil:
 			errs[i] = err
@@ -129,7 +129,7 @@ func (e *Executor) end(cs []planner.Change, errs []error) {
 	}
 }
 
-// compare returns a Conflict unless a change may go on from what is there; nil is nothing.
+// compare returns what is Drifted unless a change may go on from what is there; nil is nothing.
 func compare(c planner.Change, there planner.Object) error {
 	if there == nil && c.New == nil {
 		return nil // it is gone already
@@ -137,8 +137,8 @@ func compare(c planner.Change, there planner.Object) error {
 	if found := planner.HashOf(there); found == c.Expect || c.New != nil && found == planner.HashOf(c.New) {
 		return nil
 	}
-	return executors.Errorf(executors.Conflict, "changed since planned: expected %.12s, found %s; 'hostctl drift' shows it, then plan again",
-		string(c.Expect), describe(c, there))
+	return executors.Errorf(executors.Drifted, "changed since planned: expected %.12s, found %s; 'hostctl drift' shows it; plan again or, where the drift policy only reports, 'hostctl converge %s'",
+		string(c.Expect), describe(c, there), c.Ref())
 }
 
 // describe says in few words what there is in place of what a change starts from.

@@ -74,7 +74,7 @@ func TestG05_WhatIsThereIsComparedBeforeItIsTouched(t *testing.T) {
 			}
 			beside := route("beside.example", "web-1")
 			errs := checked.New(far).Apply(t.Context(), []planner.Change{c.change, change(nil, beside)})
-			conflict := executors.KindOf(errs[0]) == executors.Conflict
+			conflict := executors.KindOf(errs[0]) == executors.Drifted
 			if conflict != (c.want != "") || conflict && !strings.Contains(errs[0].Error(), c.want) || !conflict && errs[0] != nil {
 				t.Errorf("%v, want %q", errs[0], c.want)
 			}
@@ -186,7 +186,7 @@ func TestAnotherTryGoesOnFromHalfAChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	far.Put(route("a.example", "edited"))
-	if err := e.Apply(t.Context(), []planner.Change{change(from, to)})[0]; executors.KindOf(err) != executors.Conflict {
+	if err := e.Apply(t.Context(), []planner.Change{change(from, to)})[0]; executors.KindOf(err) != executors.Drifted {
 		t.Errorf("after it has succeeded: %v, want a conflict", err)
 	}
 }

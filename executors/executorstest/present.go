@@ -78,7 +78,7 @@ func testChanged(t *testing.T, s *suite, damage func(*testing.T, executors.Execu
 			r := b[i].Ref()
 			now := planner.HashOf(found[r])
 			mustConflict := changed[r] && now != b[i].Expect && now != planner.HashOf(b[i].New)
-			if got := executors.KindOf(err) == executors.Conflict; got != mustConflict {
+			if got := executors.KindOf(err) == executors.Drifted; got != mustConflict {
 				t.Errorf("%s %s: %v; refused for what is there: %v, want %v", b[i].Action, r, err, got, mustConflict)
 			}
 			if mustConflict {

@@ -144,6 +144,20 @@ func testDrifted(f *fixture) {
 	if text := f.live().Dirty[a.Ref()].Text; text != "differs" {
 		f.Errorf("reason %q, want %q", text, "differs")
 	}
+	// A change that was refused for it leaves it as it was found, until somebody asks for more.
+	p := f.plan(Update(b, Route("b.example", "web-2")))
+	j := f.begin(p)
+	f.started(j, p.Changes...)
+	f.must(j.Finished(f.Context(), p.Changes, executors.All(1, executors.Errorf(executors.Drifted, "it is another one"))))
+	f.end(j, reconciler.Failed)
+	f.wantLive(stateOf(a, b), map[planner.Ref]planner.Reason{a.Ref(): {}, b.Ref(): {Pending: p.Changes[0].New, Drifted: true}})
+	for _, want := range []int{1, 0} {
+		if n, err := f.inv.Drifted(f.Context(), []planner.Ref{b.Ref()}, "asked for"); err != nil || n != want {
+			f.Errorf("Drifted = %d, %v; want %d", n, err, want)
+		}
+	}
+	f.wantLive(stateOf(a, b), map[planner.Ref]planner.Reason{a.Ref(): {}, b.Ref(): {Pending: p.Changes[0].New}})
+	f.apply(Update(b, b))
 	f.gone(1, a) // worse than drift
 	f.wantLive(stateOf(a, b), map[planner.Ref]planner.Reason{a.Ref(): {Gone: true}})
 	f.apply(Create(a))

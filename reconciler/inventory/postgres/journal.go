@@ -291,7 +291,7 @@ func (j *journal) finishBad(ctx context.Context, tx pgx.Tx, cs []planner.Change,
 	}
 	dirty, texts := make([]string, len(cs)), make([]string, len(cs))
 	for i, c := range cs {
-		dirty[i], texts[i] = fmt.Sprintf("%s of run %d failed", c.Action, j.id), clean(failures[i].Error())
+		dirty[i], texts[i] = record.Dirty(c, j.id, failures[i]), clean(failures[i].Error())
 	}
 	// The objects first: whether one was touched is what its change's state says.
 	if _, err := tx.Exec(ctx, sqlFailObjects, j.id, version, ids(cs), refs(cs), dirty, texts); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"hostctl/planner"
+	"hostctl/reconciler/inventory/record"
 )
 
 // Gone implements reconciler.Inventory.
@@ -49,7 +50,7 @@ const (
 		AND kind = ANY ($3::text[]) AND gone = 0 AND content <> ''`
 )
 
-// Drifted implements reconciler.Inventory. What is dirty for another reason keeps that.
+// Drifted implements reconciler.Inventory. What is dirty for another reason keeps that, unless it was left alone.
 func (s *Store) Drifted(ctx context.Context, refs []planner.Ref, why string) (int, error) {
 	marked := 0
 	err := s.write(ctx, func(tx pgx.Tx) (err error) {
@@ -66,7 +67,7 @@ func (s *Store) Drifted(ctx context.Context, refs []planner.Ref, why string) (in
 
 const sqlMarkDrifted = `
 	UPDATE objects SET dirty = $1, version = (SELECT version + 1 FROM meta)
-	WHERE ref = ANY ($2::text[]) AND dirty = ''`
+	WHERE ref = ANY ($2::text[]) AND (dirty = '' OR gone = 0 AND dirty LIKE '%` + record.LeftAlone + `')`
 
 // mark runs a statement that marks objects, with a reason as its first argument, and says how many it has marked.
 func (s *Store) mark(ctx context.Context, tx pgx.Tx, statement, why string, args ...any) (int, error) {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -112,7 +113,7 @@ func (k *Known) add(r *Row) {
 	if r.Error != "" {
 		text += ": " + r.Error
 	}
-	k.dirty[ref] = planner.Reason{Text: text, Pending: r.half, Gone: r.Gone}
+	k.dirty[ref] = planner.Reason{Text: text, Pending: r.half, Gone: r.Gone, Drifted: !r.Gone && strings.HasSuffix(r.Dirty, LeftAlone)}
 }
 
 // Row is one object as it is stored.

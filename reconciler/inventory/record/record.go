@@ -4,6 +4,7 @@ package record
 
 import (
 	"errors"
+	"fmt"
 
 	"hostctl/executors"
 	"hostctl/planner"
@@ -36,8 +37,8 @@ type Found struct {
 }
 
 // Compare checks that each object is what its change starts from; found has them by reference. What doesn't fit is an
-// *executors.Error of kind Conflict around an
-// *executors.ConflictError.
+// *executors.Error of kind Conflict
+// around an *executors.ConflictError.
 func Compare(found map[string]Found, cs []planner.Change) error {
 	var bad []executors.Changed
 	for _, c := range cs {
@@ -61,6 +62,17 @@ func (f Found) fits(c planner.Change) bool {
 		return c.Expect == "" || c.Action == planner.Delete && c.Expect == f.Hash
 	}
 	return c.Expect == f.Hash
+}
+
+// LeftAlone ends the reason of an object that a change was refused for, because it had drifted.
+const LeftAlone = "was refused, and the object left as it was found"
+
+// Dirty says why an object is dirty after a change of it that failed.
+func Dirty(c planner.Change, run int64, err error) string {
+	if executors.KindOf(err) == executors.Drifted {
+		return fmt.Sprintf("%s of run %d %s", c.Action, run, LeftAlone)
+	}
+	return fmt.Sprintf("%s of run %d failed", c.Action, run)
 }
 
 // Split parts the changes of a batch that went well from those that did not, with their errors.

@@ -224,7 +224,7 @@ func (j *journal) finishBad(ctx context.Context, tx *sql.Tx, cs []planner.Change
 	t := now()
 	for i, c := range cs {
 		text := failures[i].Error()
-		dirty := fmt.Sprintf("%s of run %d failed", c.Action, j.id)
+		dirty := record.Dirty(c, j.id, failures[i])
 		// The object first: whether it was touched is what the change's state says.
 		if _, err := tx.ExecContext(ctx, sqlFailObject, version, dirty, t, text, c.Ref().String(), j.id, c.ID); err != nil {
 			return fmt.Errorf("write %s: %w", c.Ref(), err)

@@ -46,7 +46,7 @@ const sqlMarkGone = `
 	UPDATE objects SET gone = 1, dirty = ?, version = ?
 	WHERE ref IN (SELECT value FROM json_each(?)) AND gone = 0 AND content <> '' AND finished > 0`
 
-// Drifted implements reconciler.Inventory. What is dirty for another reason keeps that.
+// Drifted implements reconciler.Inventory. What is dirty for another reason keeps that, unless it was left alone.
 func (s *Store) Drifted(ctx context.Context, refs []planner.Ref, why string) (int, error) {
 	marked := 0
 	err := s.write(ctx, func(tx *sql.Tx) error {
@@ -67,7 +67,7 @@ func (s *Store) Drifted(ctx context.Context, refs []planner.Ref, why string) (in
 
 const sqlMarkDrifted = `
 	UPDATE objects SET dirty = ?, version = ?
-	WHERE ref IN (SELECT value FROM json_each(?)) AND dirty = ''`
+	WHERE ref IN (SELECT value FROM json_each(?)) AND (dirty = '' OR gone = 0 AND dirty LIKE '%` + record.LeftAlone + `')`
 
 func markAll(ctx context.Context, tx *sql.Tx, query string, refs []planner.Ref, why string, version int64) (int, error) {
 	if why == "" {
