@@ -23,6 +23,8 @@ type Reconciler struct {
 	Cache schema.Cache  // of parsed blobs; nil: none
 	Memo  *planner.Memo // of the last plan; nil: every plan is a whole one
 
+	Unchanged Unchanged // commits with nothing to do, known without looking; nil: none are
+
 	drift driftMemory
 }
 
@@ -57,6 +59,13 @@ func (r *Reconciler) Plan(ctx context.Context, commit string) (planner.Plan, err
 
 // PlanTree plans a tree, which need not be committed: commit is "" then, and the plan can't be applied.
 func (r *Reconciler) PlanTree(ctx context.Context, tree schema.Tree, commit string) (planner.Plan, error) {
+	q, err := r.question(ctx, commit)
+	if err != nil {
+		return planner.Plan{}, err
+	}
+	if p, ok := r.answered(q); ok {
+		return p, nil
+	}
 	live, err := r.Inventory.Live(ctx)
 	if err != nil {
 		return planner.Plan{}, fmt.Errorf("read inventory: %w", err)
@@ -70,7 +79,11 @@ func (r *Reconciler) PlanTree(ctx context.Context, tree schema.Tree, commit stri
 	if live, err = r.resolveImages(ctx, manifest, live); err != nil {
 		return planner.Plan{}, err
 	}
-	return r.plan(ctx, manifest, live)
+	p, err := r.plan(ctx, manifest, live)
+	if err == nil {
+		r.answer(q, live, p)
+	}
+	return p, err
 }
 
 // newPlan is planner.New, with what is remembered of the last plan.

@@ -19,7 +19,7 @@ import (
 func (o *options) platform(ctx context.Context, repository string) (*wire.Platform, error) {
 	c := wire.Config{
 		State: o.state, Database: o.database, Agent: o.agent, Repo: repository, Branch: o.branch, Program: "hostctl",
-		Log: slog.New(&warnings{w: o.err}),
+		Log: slog.New(&warnings{w: o.err}), Short: true,
 	}
 	if isMissing(c.InventoryFile()) {
 		fmt.Fprintf(o.err, "warning: %s holds no inventory yet; a new one is made\n", o.state)

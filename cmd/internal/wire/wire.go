@@ -30,6 +30,7 @@ type Config struct {
 	Branch   string
 	Program  string // for the holder of the run lock: hostctl or hostd
 	Log      *slog.Logger
+	Short    bool // the program plans once and ends: what it would remember is kept in the state folder
 }
 
 // Platform is a wired reconciler with what must be closed after use.
@@ -59,7 +60,7 @@ func Open(ctx context.Context, c Config) (*Platform, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &Platform{Store: store, Reconciler: &reconciler.Reconciler{
+	p := &Platform{Store: store, Reconciler: &reconciler.Reconciler{
 		Source:    source,
 		Inventory: withFaults(store),
 		Connect:   far.connect,
@@ -68,7 +69,11 @@ func Open(ctx context.Context, c Config) (*Platform, error) {
 		Log:       c.Log,
 		Cache:     schema.NewCache(),
 		Memo:      &planner.Memo{},
-	}}, nil
+	}}
+	if u := openUnchanged(c.State); u != nil && c.Short {
+		p.Unchanged = u
+	}
+	return p, nil
 }
 
 // Close releases the inventory.

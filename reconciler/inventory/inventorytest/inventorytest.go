@@ -77,14 +77,17 @@ type fixture struct {
 	open  func() record.Store
 	inv   record.Store
 	fresh func() record.Store // another one, empty
+	seen  stamps
 }
 
 func (f *fixture) live() planner.Live {
 	f.Helper()
+	before := f.stamp()
 	l, err := f.inv.Live(f.Context())
 	if err != nil {
 		f.Fatal(err)
 	}
+	f.sameStamp(before, f.stamp(), l)
 	return l
 }
 

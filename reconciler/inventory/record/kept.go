@@ -1,6 +1,7 @@
 package record
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -48,4 +49,30 @@ func SplitKept(cs []planner.Change) (kept, freed []planner.Change) {
 		}
 	}
 	return kept, freed
+}
+
+// KeptRow is an object that is noted as kept, as it is stored.
+type KeptRow struct {
+	Ref, Content string // planner.Encode's, "" for none
+	Since        time.Time
+}
+
+// DueOf returns what is due, from the rows of what is kept alone.
+func DueOf(m planner.Memory, rows []KeptRow, now time.Time) ([]planner.Ref, error) {
+	l := planner.Live{State: planner.State{}, Memory: m}
+	since := map[planner.Ref]time.Time{}
+	for _, r := range rows {
+		ref, err := planner.ParseRef(r.Ref)
+		if err != nil {
+			return nil, err
+		}
+		since[ref] = r.Since
+		if r.Content == "" {
+			continue
+		}
+		if l.State[ref], err = planner.Decode([]byte(r.Content)); err != nil {
+			return nil, fmt.Errorf("%s: %w", r.Ref, err)
+		}
+	}
+	return Due(KeptOf(l, since), now), nil
 }

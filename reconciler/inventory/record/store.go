@@ -14,6 +14,7 @@ import (
 type Store interface {
 	reconciler.Inventory
 	reconciler.Keeper
+	reconciler.Stamper
 	// Plan returns a plan that was begun, by its content hash, or ErrNoPlan.
 	Plan(ctx context.Context, hash string) (planner.Plan, error)
 	// Restore puts what a backup holds into an inventory that is empty, and else fails with ErrNotEmpty. The inventory
