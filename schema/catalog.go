@@ -72,6 +72,8 @@ type catalog struct {
 	tenants   table[Tenant]
 	webroots  table[Webroot]
 	fqdns     table[FQDN]
+	databases table[Database]
+	users     table[DatabaseUser]
 	zones     table[Zone]
 	records   table[ZoneRecord]
 
@@ -128,6 +130,10 @@ func (c *catalog) declare(f file, e *entry) {
 		host := *b
 		host.HostnameAt.File = f.path
 		c.declareFQDN(o, host)
+	case *Database:
+		add(c, &c.databases, o, *b)
+	case *DatabaseUser:
+		add(c, &c.users, o, *b)
 	case *Zone:
 		add(c, &c.zones, o, *b)
 	case *recordDraft:
@@ -182,6 +188,7 @@ var folders = map[Kind][]string{
 	KindCluster: {"clusters"}, KindLBAddress: {"clusters"}, KindHost: {"clusters"}, KindShard: {"clusters"},
 	KindNodeProfile: {"clusters", "platform"},
 	KindTenant:      {"tenants"}, KindWebroot: {"tenants"}, KindFQDN: {"tenants"},
+	KindDatabase: {"tenants"}, KindDatabaseUser: {"tenants"},
 	KindZone: {"tenants", "platform"}, KindZoneRecord: {"tenants", "platform"},
 }
 
@@ -220,19 +227,21 @@ func folderNames(tops []string) string {
 // manifest collects the resources that are right in themselves.
 func (c *catalog) manifest() Manifest {
 	m := Manifest{
-		Plans:        collect(&c.plans, func(v *HostingPlan) *Meta { return &v.Meta }),
-		Regions:      collect(&c.regions, func(v *Region) *Meta { return &v.Meta }),
-		Clusters:     collect(&c.clusters, func(v *Cluster) *Meta { return &v.Meta }),
-		LBAddresses:  collect(&c.addresses, func(v *LBAddress) *Meta { return &v.Meta }),
-		NodeProfiles: collect(&c.profiles, func(v *NodeProfile) *Meta { return &v.Meta }),
-		Hosts:        collect(&c.hosts, func(v *Host) *Meta { return &v.Meta }),
-		Shards:       collect(&c.shards, func(v *Shard) *Meta { return &v.Meta }),
-		Tenants:      collect(&c.tenants, func(v *Tenant) *Meta { return &v.Meta }),
-		Webroots:     collect(&c.webroots, func(v *Webroot) *Meta { return &v.Meta }),
-		FQDNs:        collect(&c.fqdns, func(v *FQDN) *Meta { return &v.Meta }),
-		Zones:        collect(&c.zones, func(v *Zone) *Meta { return &v.Meta }),
-		Records:      collect(&c.records, func(v *ZoneRecord) *Meta { return &v.Meta }),
-		Warnings:     c.warnings,
+		Plans:         collect(&c.plans, func(v *HostingPlan) *Meta { return &v.Meta }),
+		Regions:       collect(&c.regions, func(v *Region) *Meta { return &v.Meta }),
+		Clusters:      collect(&c.clusters, func(v *Cluster) *Meta { return &v.Meta }),
+		LBAddresses:   collect(&c.addresses, func(v *LBAddress) *Meta { return &v.Meta }),
+		NodeProfiles:  collect(&c.profiles, func(v *NodeProfile) *Meta { return &v.Meta }),
+		Hosts:         collect(&c.hosts, func(v *Host) *Meta { return &v.Meta }),
+		Shards:        collect(&c.shards, func(v *Shard) *Meta { return &v.Meta }),
+		Tenants:       collect(&c.tenants, func(v *Tenant) *Meta { return &v.Meta }),
+		Webroots:      collect(&c.webroots, func(v *Webroot) *Meta { return &v.Meta }),
+		FQDNs:         collect(&c.fqdns, func(v *FQDN) *Meta { return &v.Meta }),
+		Databases:     collect(&c.databases, func(v *Database) *Meta { return &v.Meta }),
+		DatabaseUsers: collect(&c.users, func(v *DatabaseUser) *Meta { return &v.Meta }),
+		Zones:         collect(&c.zones, func(v *Zone) *Meta { return &v.Meta }),
+		Records:       collect(&c.records, func(v *ZoneRecord) *Meta { return &v.Meta }),
+		Warnings:      c.warnings,
 	}
 	if p := c.platform(); p != nil {
 		m.Platform = *p.v

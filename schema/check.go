@@ -8,6 +8,7 @@ func (c *catalog) check() {
 	c.checkNetworks()
 	c.checkPorts()
 	c.checkHosts()
+	c.checkDatabaseShards()
 	c.checkTenants()
 	c.checkWebroots()
 	c.checkDomains()

@@ -9,6 +9,8 @@ import (
 func (c *catalog) checkTenants() {
 	c.checkLimit("Webroots", origins(&c.webroots), func(l Limits) int { return l.Webroots })
 	c.checkLimit("host names", origins(&c.fqdns), func(l Limits) int { return l.FQDNs })
+	c.checkLimit("Databases", origins(&c.databases), func(l Limits) int { return l.Databases })
+	c.checkLimit("DatabaseUsers", origins(&c.users), func(l Limits) int { return l.DatabaseUsers })
 	c.checkLimit("Zones", origins(&c.zones), func(l Limits) int { return l.Zones })
 	c.checkLimit("RRsets", origins(&c.records), func(l Limits) int { return l.Records })
 }

@@ -11,19 +11,21 @@ import (
 
 // specDecoders turn the spec of each kind into its Go type. Shape and types were checked before; they check values.
 var specDecoders = map[Kind]func(d *decoder, spec *yaml.Node) any{
-	KindPlatform:    decodePlatform,
-	KindHostingPlan: decodeHostingPlan,
-	KindRegion:      decodeRegion,
-	KindCluster:     decodeCluster,
-	KindLBAddress:   decodeLBAddress,
-	KindNodeProfile: decodeNodeProfile,
-	KindHost:        decodeHost,
-	KindShard:       decodeShard,
-	KindTenant:      decodeTenant,
-	KindWebroot:     decodeWebroot,
-	KindFQDN:        decodeFQDN,
-	KindZone:        decodeZone,
-	KindZoneRecord:  decodeZoneRecord,
+	KindPlatform:     decodePlatform,
+	KindHostingPlan:  decodeHostingPlan,
+	KindRegion:       decodeRegion,
+	KindCluster:      decodeCluster,
+	KindLBAddress:    decodeLBAddress,
+	KindNodeProfile:  decodeNodeProfile,
+	KindHost:         decodeHost,
+	KindShard:        decodeShard,
+	KindTenant:       decodeTenant,
+	KindWebroot:      decodeWebroot,
+	KindFQDN:         decodeFQDN,
+	KindDatabase:     decodeDatabase,
+	KindDatabaseUser: decodeDatabaseUser,
+	KindZone:         decodeZone,
+	KindZoneRecord:   decodeZoneRecord,
 }
 
 // Defaults of what the Platform leaves out.
@@ -77,10 +79,12 @@ func decodeHostingPlan(d *decoder, spec *yaml.Node) any {
 	limits := child(spec, "limits")
 	return &HostingPlan{
 		Limits: Limits{
-			Webroots: d.integer(child(limits, "webroots"), -1),
-			FQDNs:    d.integer(child(limits, "fqdns"), -1),
-			Zones:    d.integer(child(limits, "zones"), -1),
-			Records:  d.integer(child(limits, "records"), -1),
+			Webroots:      d.integer(child(limits, "webroots"), -1),
+			FQDNs:         d.integer(child(limits, "fqdns"), -1),
+			Zones:         d.integer(child(limits, "zones"), -1),
+			Records:       d.integer(child(limits, "records"), -1),
+			Databases:     d.integer(child(limits, "databases"), -1),
+			DatabaseUsers: d.integer(child(limits, "databaseUsers"), -1),
 		},
 		Resources: d.resources(child(spec, "resources")),
 	}

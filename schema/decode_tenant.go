@@ -10,13 +10,15 @@ import (
 )
 
 func decodeTenant(d *decoder, spec *yaml.Node) any {
-	web := child(child(spec, "shards"), "web")
+	web, database := child(child(spec, "shards"), "web"), child(child(spec, "shards"), "database")
 	d.mark("spec.plan", child(spec, "plan"))
 	d.mark("spec.shards.web", web)
+	d.mark("spec.shards.database", database)
 	return &Tenant{
-		Plan:     d.value(child(spec, "plan"), CheckSlug),
-		WebShard: d.value(web, CheckSlug),
-		Contact:  d.value(child(spec, "contact"), CheckMailAddress),
+		Plan:          d.value(child(spec, "plan"), CheckSlug),
+		WebShard:      d.value(web, CheckSlug),
+		DatabaseShard: d.value(database, CheckSlug),
+		Contact:       d.value(child(spec, "contact"), CheckMailAddress),
 	}
 }
 

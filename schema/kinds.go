@@ -7,19 +7,21 @@ type Kind string
 
 // The kinds a person can declare.
 const (
-	KindPlatform    Kind = "Platform"
-	KindHostingPlan Kind = "HostingPlan"
-	KindRegion      Kind = "Region"
-	KindCluster     Kind = "Cluster"
-	KindLBAddress   Kind = "LBAddress"
-	KindNodeProfile Kind = "NodeProfile"
-	KindHost        Kind = "Host"
-	KindShard       Kind = "Shard"
-	KindTenant      Kind = "Tenant"
-	KindWebroot     Kind = "Webroot"
-	KindFQDN        Kind = "FQDN"
-	KindZone        Kind = "Zone"
-	KindZoneRecord  Kind = "ZoneRecord"
+	KindPlatform     Kind = "Platform"
+	KindHostingPlan  Kind = "HostingPlan"
+	KindRegion       Kind = "Region"
+	KindCluster      Kind = "Cluster"
+	KindLBAddress    Kind = "LBAddress"
+	KindNodeProfile  Kind = "NodeProfile"
+	KindHost         Kind = "Host"
+	KindShard        Kind = "Shard"
+	KindTenant       Kind = "Tenant"
+	KindWebroot      Kind = "Webroot"
+	KindFQDN         Kind = "FQDN"
+	KindDatabase     Kind = "Database"
+	KindDatabaseUser Kind = "DatabaseUser"
+	KindZone         Kind = "Zone"
+	KindZoneRecord   Kind = "ZoneRecord"
 )
 
 // APIVersion is the only `apiVersion:` there is.
@@ -48,22 +50,24 @@ type Meta struct {
 // Manifest is all resources of the repository at one commit, checked: every reference in it leads somewhere, every host
 // name is normalised and unique. Each slice is sorted by tenant and name.
 type Manifest struct {
-	Commit       string // the commit it was read from; "" for a folder
-	Platform     Platform
-	Plans        []HostingPlan
-	Regions      []Region
-	Clusters     []Cluster
-	LBAddresses  []LBAddress
-	NodeProfiles []NodeProfile
-	Hosts        []Host
-	Shards       []Shard
-	Tenants      []Tenant
-	Webroots     []Webroot
-	FQDNs        []FQDN
-	Zones        []Zone
-	Records      []ZoneRecord
-	Frozen       []Frozen  // tenants that are as an earlier commit had them, sorted
-	Warnings     []Warning // what is allowed and probably not meant, in order of position
+	Commit        string // the commit it was read from; "" for a folder
+	Platform      Platform
+	Plans         []HostingPlan
+	Regions       []Region
+	Clusters      []Cluster
+	LBAddresses   []LBAddress
+	NodeProfiles  []NodeProfile
+	Hosts         []Host
+	Shards        []Shard
+	Tenants       []Tenant
+	Webroots      []Webroot
+	FQDNs         []FQDN
+	Databases     []Database
+	DatabaseUsers []DatabaseUser
+	Zones         []Zone
+	Records       []ZoneRecord
+	Frozen        []Frozen  // tenants that are as an earlier commit had them, sorted
+	Warnings      []Warning // what is allowed and probably not meant, in order of position
 
 	// Parts tells by tenant ("" is the platform) which files its resources were read from. Where both the part of a tenant
 	// and that of the platform are the same in two manifests, so are the tenant's resources. Nil where that isn't known.
@@ -107,7 +111,7 @@ type HostingPlan struct {
 
 // Limits are counts of resources a tenant may declare; 0 means none, -1 unlimited.
 type Limits struct {
-	Webroots, FQDNs, Zones, Records int
+	Webroots, FQDNs, Zones, Records, Databases, DatabaseUsers int
 }
 
 // Resources limit what runs. Zero means no limit.
@@ -240,9 +244,10 @@ type Shard struct {
 // Tenant is a customer: a Unix user on every node of its web shard.
 type Tenant struct {
 	Meta
-	Plan     string
-	WebShard string
-	Contact  string
+	Plan          string
+	WebShard      string
+	DatabaseShard string // of those Databases that name none
+	Contact       string
 }
 
 // Webroot is a site: files, a runtime, a virtual host.

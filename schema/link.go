@@ -160,7 +160,10 @@ func (c *catalog) linkTenants() {
 	for _, d := range c.tenants.list {
 		c.refer(&d.origin, "spec.plan", KindHostingPlan, d.v.Plan, find(&c.plans, "", d.v.Plan))
 		if d.v.WebShard != "" {
-			c.refer(&d.origin, "spec.shards.web", KindShard, d.v.WebShard, find(&c.shards, "", d.v.WebShard))
+			c.shardOf(&d.origin, "spec.shards.web", d.v.WebShard, RoleWeb)
+		}
+		if d.v.DatabaseShard != "" {
+			c.shardOf(&d.origin, "spec.shards.database", d.v.DatabaseShard, RoleDatabase)
 		}
 	}
 	for _, d := range c.webroots.list {
@@ -170,6 +173,7 @@ func (c *catalog) linkTenants() {
 		c.tenantOf(&d.origin, orphans)
 		c.refer(&d.origin, "spec.webroot", KindWebroot, d.v.Webroot, find(&c.webroots, d.meta.Tenant, d.v.Webroot))
 	}
+	c.linkDatabases(orphans)
 	for _, d := range c.zones.list {
 		c.tenantOf(&d.origin, orphans)
 	}

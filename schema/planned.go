@@ -7,7 +7,7 @@ import (
 
 // plannedKinds are kinds of later versions.
 var plannedKinds = map[string]bool{
-	"Certificate": true, "Database": true, "DatabaseUser": true, "ValkeyInstance": true, "ValkeyUser": true,
+	"Certificate": true, "ValkeyInstance": true, "ValkeyUser": true,
 	"EmailDomain": true, "EmailAccount": true, "EmailAlias": true, "EmailForward": true, "EmailAutoreply": true, "CronJob": true,
 }
 
@@ -23,7 +23,7 @@ var plannedFields = map[Kind]map[string]bool{
 		"spec.infrastructure.haproxy.external": true, "spec.infrastructure.powerdns.external": true, "spec.infrastructure.serviceDB.external": true,
 	},
 	KindNodeProfile: {"spec.volumes": true, "spec.update": true, "spec.resources.disk": true, "spec.resources.inodes": true},
-	KindTenant:      {"spec.shell": true, "spec.sshKeys": true, "spec.shards.database": true, "spec.shards.valkey": true},
+	KindTenant:      {"spec.shell": true, "spec.sshKeys": true, "spec.shards.valkey": true},
 	KindWebroot:     {"spec.command": true, "spec.httpAuth": true},
 	KindFQDN:        {"spec.www": true, "spec.tls": true},
 	KindZone:        {"spec.dnssec": true},
@@ -54,7 +54,7 @@ func plannedField(kind Kind, field string) string {
 func plannedValue(kind Kind, path, value string) string {
 	role := path == "spec.role" || kind == KindHost && strings.HasPrefix(path, "spec.roles")
 	switch Role(value) {
-	case RoleDatabase, RoleValkey, RoleEmail:
+	case RoleValkey, RoleEmail:
 		if role {
 			return fmt.Sprintf("nodes of role %s aren't supported by this version of hostctl", value)
 		}
