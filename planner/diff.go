@@ -156,6 +156,9 @@ func retires(have, want Object) bool {
 	case Webroot:
 		old, ok := have.(Webroot)
 		return ok && want.Kept && !old.Kept
+	case Database:
+		old, ok := have.(Database)
+		return ok && want.Kept && !old.Kept
 	}
 	return false
 }
@@ -279,7 +282,7 @@ func (d *draft) usable(ref Ref) bool {
 	switch ref.Kind {
 	case KindNetwork, KindVolume, KindContainer, KindAgent:
 		return true
-	case KindWebroot, KindZone, KindRRset:
+	case KindWebroot, KindDatabase, KindDatabaseUser, KindZone, KindRRset:
 		return d.groupUsable(ref.Target)
 	}
 	n := d.nodes[ref.Target]

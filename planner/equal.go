@@ -33,6 +33,14 @@ func equal(a, b Object) bool {
 		b, ok := b.(Vhost)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.DocumentRoot == b.DocumentRoot && a.Type == b.Type &&
 			a.Version == b.Version && slices.Equal(a.Hostnames, b.Hostnames) && slices.Equal(a.Redirects, b.Redirects)
+	case Database:
+		b, ok := b.(Database)
+		return ok && a.Tenant == b.Tenant && a.Schema == b.Schema && a.Charset == b.Charset && a.Collation == b.Collation &&
+			a.Kept == b.Kept && a.Purge == b.Purge
+	case DatabaseUser:
+		b, ok := b.(DatabaseUser)
+		return ok && a.Tenant == b.Tenant && a.Account == b.Account && a.Schema == b.Schema && a.Privileges == b.Privileges &&
+			a.PasswordHash == b.PasswordHash && a.Limits == b.Limits && a.Locked == b.Locked && slices.Equal(a.Hosts, b.Hosts)
 	case Zone:
 		b, ok := b.(Zone)
 		return ok && a.Hostmaster == b.Hostmaster && a.TTL == b.TTL && slices.Equal(a.Nameservers, b.Nameservers)

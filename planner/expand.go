@@ -57,6 +57,7 @@ func expand(m schema.Manifest, live Live, p Policy) (*expansion, error) {
 	x.expandNodes()
 	if len(x.problems) == 0 { // without nodes the rest would only repeat what is wrong with them
 		x.expandSites()
+		x.expandDatabases()
 		x.expandTraffic()
 		x.expandDNS()
 		x.keepData()

@@ -52,7 +52,7 @@ func tier(r schema.Role) int {
 }
 
 // sharesData reports whether the nodes of a group share a volume, so that all must be on one host.
-func (g *group) sharesData() bool { return g.role == schema.RoleWeb || g.role == schema.RoleServiceDB }
+func (g *group) sharesData() bool { return g.dataVolume() != "" }
 
 // What the names of a cluster's groups of nodes, and of the volumes with data, end in.
 const (
@@ -67,7 +67,7 @@ func (g *group) dataVolume() string {
 	switch g.role {
 	case schema.RoleWeb:
 		return g.name + filesSuffix
-	case schema.RoleServiceDB:
+	case schema.RoleServiceDB, schema.RoleDatabase:
 		return g.name + databaseSuffix
 	}
 	return ""
@@ -75,8 +75,11 @@ func (g *group) dataVolume() string {
 
 // dataPath is where the volume with a node's data is mounted.
 func (g *group) dataPath() string {
-	if g.role == schema.RoleServiceDB {
+	switch g.role {
+	case schema.RoleServiceDB:
 		return "/var/lib/postgresql/data"
+	case schema.RoleDatabase:
+		return "/var/lib/mysql"
 	}
 	return TenantsRoot
 }

@@ -133,14 +133,14 @@ func (j *judge) refuse(o Owner, allow string, lost []*loss, format string, args 
 
 // goes is what becomes of a loss.
 func (j *judge) goes(l *loss) Change {
-	if now, ok := j.desired[l.ref].(Webroot); ok && now.Kept {
-		return Change{Action: Delete, Old: l.old, Why: "(its files are kept for " + days(j.live.Memory.KeepOf(KindWebroot)) + ")"}
+	if now, ok := j.desired[l.ref]; ok && Purgeable(now) {
+		return Change{Action: Delete, Old: l.old, Why: "(its " + dataOf(l.ref.Kind) + " kept for " + days(j.live.Memory.KeepOf(l.ref.Kind)) + ")"}
 	}
 	if now, ok := j.desired[l.ref]; ok && active(now) {
 		return Change{Action: Replace, Old: l.old, New: now}
 	}
 	if l.data {
-		return Change{Action: Delete, Old: l.old, Why: "(with its files, at once)"}
+		return Change{Action: Delete, Old: l.old, Why: "(with its data, at once)"}
 	}
 	return Change{Action: Delete, Old: l.old}
 }
@@ -208,6 +208,12 @@ func eachMeta(m schema.Manifest, fn func(schema.Meta)) {
 	}
 	for i := range m.FQDNs {
 		fn(m.FQDNs[i].Meta)
+	}
+	for i := range m.Databases {
+		fn(m.Databases[i].Meta)
+	}
+	for i := range m.DatabaseUsers {
+		fn(m.DatabaseUsers[i].Meta)
 	}
 	for i := range m.Zones {
 		fn(m.Zones[i].Meta)

@@ -34,15 +34,17 @@ func (j *judge) askBudgets() {
 
 // askData refuses to retire more than a few resources that hold data, however many there are.
 func (j *judge) askData() {
-	var lost []*loss
-	for _, l := range j.lost {
-		if l.thing && l.data && !l.asked {
-			lost = append(lost, l)
+	for _, k := range []Kind{KindWebroot, KindDatabase} {
+		var lost []*loss
+		for _, l := range j.lost {
+			if l.ref.Kind == k && l.thing && !l.asked {
+				lost = append(lost, l)
+			}
 		}
-	}
-	if len(lost) > j.rails.MaxDataDeletes {
-		j.refuse(Owner{}, string(KindWebroot)+"/*", lost, "%d webroots would go, and more than %d with data are never taken away unasked",
-			len(lost), j.rails.MaxDataDeletes)
+		if len(lost) > j.rails.MaxDataDeletes {
+			j.refuse(Owner{}, string(k)+"/*", lost, "%d %ss would go, and more than %d with data are never taken away unasked",
+				len(lost), k, j.rails.MaxDataDeletes)
+		}
 	}
 }
 

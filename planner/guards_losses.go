@@ -20,7 +20,7 @@ type loss struct {
 }
 
 // things are the kinds that budgets count. What else goes, goes with one of these.
-var things = []Kind{KindContainer, KindWebroot, KindZone, KindRRset, KindRoute}
+var things = []Kind{KindContainer, KindWebroot, KindDatabase, KindZone, KindRRset, KindRoute}
 
 // lost returns every loss, in the order of references.
 func (d *draft) lostObjects() []*loss {
@@ -33,8 +33,7 @@ func (d *draft) lostObjects() []*loss {
 		if ok && active(want) {
 			continue
 		}
-		_, data := have.(Webroot)
-		out = append(out, &loss{ref: ref, old: have, owner: have.Owner(), data: data, left: d.suppressed[ref] || d.withheld[ref]})
+		out = append(out, &loss{ref: ref, old: have, owner: have.Owner(), data: holdsData(ref.Kind), left: d.suppressed[ref] || d.withheld[ref]})
 	}
 	slices.SortFunc(out, func(a, b *loss) int { return a.ref.Compare(b.ref) })
 	d.dropMoved(&out)
@@ -50,6 +49,8 @@ func active(o Object) bool {
 	case User:
 		return !o.Locked
 	case Webroot:
+		return !o.Kept
+	case Database:
 		return !o.Kept
 	}
 	return true

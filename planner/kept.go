@@ -14,6 +14,8 @@ func IsKept(o Object) bool {
 	switch o := o.(type) {
 	case Webroot:
 		return o.Kept
+	case Database:
+		return o.Kept
 	case Volume:
 		return o.Kept
 	}
@@ -23,8 +25,18 @@ func IsKept(o Object) bool {
 // Purgeable reports whether an object that is kept is deleted when its time is over. Volumes never are: what is on them
 // isn't the planner's to know.
 func Purgeable(o Object) bool {
-	w, ok := o.(Webroot)
-	return ok && w.Kept
+	return IsKept(o) && holdsData(o.Ref().Kind)
+}
+
+// holdsData reports whether objects of a kind hold what can't be made again, and know when it may go.
+func holdsData(k Kind) bool { return k == KindWebroot || k == KindDatabase }
+
+// dataOf says what such an object holds, with its verb.
+func dataOf(k Kind) string {
+	if k == KindDatabase {
+		return "data is"
+	}
+	return "files are"
 }
 
 // days writes a duration in days where that is exact.
@@ -49,8 +61,8 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	return keys
 }
 
-// keepData keeps what nobody declares any more and can't be made again: webroots with their locked users, and volumes.
-// A webroot goes with its files when its time is over, or at once where its deletionPolicy was Delete.
+// keepData keeps what nobody declares any more and can't be made again: webroots with their locked users, databases, and
+// volumes. Webroots and databases go when their time is over, or at once where their deletionPolicy was Delete.
 func (x *expansion) keepData() {
 	homes := map[string]string{}
 	for i := range x.sites {
@@ -64,6 +76,8 @@ func (x *expansion) keepData() {
 		case Volume:
 			o.Kept, o.On = true, nil
 			x.add(o)
+		case Database:
+			x.keepDatabase(o)
 		case Webroot:
 			home := homes[siteName(o.Tenant, o.Site)]
 			if x.purges(ref, o, home != "") {

@@ -55,6 +55,8 @@ func only(m schema.Manifest, tenants []string) schema.Manifest {
 	m.Tenants = pick(m.Tenants, tenants, func(t *schema.Tenant) string { return t.Tenant })
 	m.Webroots = pick(m.Webroots, tenants, func(w *schema.Webroot) string { return w.Tenant })
 	m.FQDNs = pick(m.FQDNs, tenants, func(f *schema.FQDN) string { return f.Tenant })
+	m.Databases = pick(m.Databases, tenants, func(d *schema.Database) string { return d.Tenant })
+	m.DatabaseUsers = pick(m.DatabaseUsers, tenants, func(u *schema.DatabaseUser) string { return u.Tenant })
 	m.Zones = pick(m.Zones, append([]string{""}, tenants...), func(z *schema.Zone) string { return z.Tenant })
 	m.Records = pick(m.Records, append([]string{""}, tenants...), func(r *schema.ZoneRecord) string { return r.Tenant })
 	return m

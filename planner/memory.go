@@ -38,8 +38,11 @@ func union(a, b []string) []string {
 
 // KeepOf returns how long what an object holds outlives its resource.
 func (m Memory) KeepOf(k Kind) time.Duration {
-	if k == KindWebroot {
+	switch k {
+	case KindWebroot:
 		return schema.Platform{Keep: m.Keep}.KeepOf(schema.KindWebroot)
+	case KindDatabase:
+		return schema.Platform{Keep: m.Keep}.KeepOf(schema.KindDatabase)
 	}
 	return schema.DefaultKeep
 }

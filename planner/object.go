@@ -163,7 +163,19 @@ var decoders = map[Kind]func(Meta, []byte) (Object, error){
 		return o, err
 	},
 	KindVhost: func(m Meta, b []byte) (Object, error) { o := Vhost{}; err := strict(b, &o); o.Meta = m; return o, err },
-	KindZone:  func(m Meta, b []byte) (Object, error) { o := Zone{}; err := strict(b, &o); o.Meta = m; return o, err },
+	KindDatabase: func(m Meta, b []byte) (Object, error) {
+		o := Database{}
+		err := strict(b, &o)
+		o.Meta = m
+		return o, err
+	},
+	KindDatabaseUser: func(m Meta, b []byte) (Object, error) {
+		o := DatabaseUser{}
+		err := strict(b, &o)
+		o.Meta = m
+		return o, err
+	},
+	KindZone: func(m Meta, b []byte) (Object, error) { o := Zone{}; err := strict(b, &o); o.Meta = m; return o, err },
 	KindBackend: func(m Meta, b []byte) (Object, error) {
 		o := Backend{}
 		err := strict(b, &o)

@@ -7,6 +7,7 @@ import "hostctl/schema"
 //	network, volume, container, agent                a Docker host ("host-1")
 //	user, runtime, vhost                             a node ("web-1-0")
 //	webroot                                          a web shard ("web-1"), applied through any ready node of it
+//	database, databaseuser                           a database shard ("db-1"), applied through the node that takes writes
 //	zone, rrset                                      the DNS of a cluster ("eu-1-dns"), applied through any ready dns node
 //	backend, server, route                           a load-balancer node ("eu-1-lb-0")
 
@@ -20,7 +21,7 @@ type Network struct {
 func (o Network) Ref() Ref { return o.ref(KindNetwork) }
 
 // Volume is a Docker volume. Deleting its container keeps it. Names: "<node>" (the node's own: agent and its state),
-// "<shard>-files" (a web shard's sites), "<node>-data" (a service database).
+// "<shard>-files" (a web shard's sites), "<node>-data" (a service database, a database shard).
 type Volume struct {
 	Meta
 	Data bool `json:"data,omitempty"` // holds what can't be made again: kept, never deleted

@@ -11,25 +11,27 @@ type Kind string
 
 // The kinds of objects, in the order of the ladder: an object may need only objects of kinds that stand before its own.
 const (
-	KindNetwork   Kind = "network"
-	KindVolume    Kind = "volume"
-	KindContainer Kind = "container"
-	KindAgent     Kind = "agent"
-	KindUser      Kind = "user"
-	KindWebroot   Kind = "webroot"
-	KindRuntime   Kind = "runtime"
-	KindVhost     Kind = "vhost"
-	KindZone      Kind = "zone"
-	KindBackend   Kind = "backend"
-	KindServer    Kind = "server"
-	KindRoute     Kind = "route"
-	KindRRset     Kind = "rrset"
+	KindNetwork      Kind = "network"
+	KindVolume       Kind = "volume"
+	KindContainer    Kind = "container"
+	KindAgent        Kind = "agent"
+	KindUser         Kind = "user"
+	KindWebroot      Kind = "webroot"
+	KindRuntime      Kind = "runtime"
+	KindVhost        Kind = "vhost"
+	KindDatabase     Kind = "database"
+	KindDatabaseUser Kind = "databaseuser"
+	KindZone         Kind = "zone"
+	KindBackend      Kind = "backend"
+	KindServer       Kind = "server"
+	KindRoute        Kind = "route"
+	KindRRset        Kind = "rrset"
 )
 
 // Ladder is every kind from the lowest rung up. Objects are made upwards and removed downwards.
 var Ladder = []Kind{
 	KindNetwork, KindVolume, KindContainer, KindAgent, KindUser, KindWebroot, KindRuntime, KindVhost,
-	KindZone, KindBackend, KindServer, KindRoute, KindRRset,
+	KindDatabase, KindDatabaseUser, KindZone, KindBackend, KindServer, KindRoute, KindRRset,
 }
 
 // Rung returns the place of a kind on the ladder, and whether there is such a kind. It is asked for every object and every
@@ -52,16 +54,20 @@ func (k Kind) Rung() (int, bool) {
 		return 6, true
 	case KindVhost:
 		return 7, true
-	case KindZone:
+	case KindDatabase:
 		return 8, true
-	case KindBackend:
+	case KindDatabaseUser:
 		return 9, true
-	case KindServer:
+	case KindZone:
 		return 10, true
-	case KindRoute:
+	case KindBackend:
 		return 11, true
-	case KindRRset:
+	case KindServer:
 		return 12, true
+	case KindRoute:
+		return 13, true
+	case KindRRset:
+		return 14, true
 	}
 	return 0, false
 }

@@ -100,7 +100,7 @@ func holdsData(o planner.Object) bool {
 	switch o := o.(type) {
 	case planner.Volume:
 		return o.Data
-	case planner.Webroot:
+	case planner.Webroot, planner.Database:
 		return true
 	}
 	return false
