@@ -60,6 +60,7 @@ const (
 	dnsSuffix      = "-dns"
 	filesSuffix    = "-files"
 	databaseSuffix = "-0-data"
+	mysqlSuffix    = "-0-mysql"
 )
 
 // dataVolume returns the name of the volume with the nodes' data, "" if they have none.
@@ -67,8 +68,10 @@ func (g *group) dataVolume() string {
 	switch g.role {
 	case schema.RoleWeb:
 		return g.name + filesSuffix
-	case schema.RoleServiceDB, schema.RoleDatabase:
+	case schema.RoleServiceDB:
 		return g.name + databaseSuffix
+	case schema.RoleDatabase:
+		return g.name + mysqlSuffix
 	}
 	return ""
 }

@@ -21,7 +21,7 @@ type Network struct {
 func (o Network) Ref() Ref { return o.ref(KindNetwork) }
 
 // Volume is a Docker volume. Deleting its container keeps it. Names: "<node>" (the node's own: agent and its state),
-// "<shard>-files" (a web shard's sites), "<node>-data" (a service database, a database shard).
+// "<shard>-files" (a web shard's sites), "<node>-data" (a service database), "<node>-mysql" (a database shard).
 type Volume struct {
 	Meta
 	Data bool `json:"data,omitempty"` // holds what can't be made again: kept, never deleted
