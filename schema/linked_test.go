@@ -123,24 +123,17 @@ func edit(t *rapid.T, tree schema.MapTree) {
 	case 6:
 		tree[file] = "a: b: c\n"
 		return
-	case 7:
-		tree[file] = databaseFile(t, strings.TrimSuffix(file[len(file)-6:], ".yaml"))
-	case 8, 9, 10, 11:
+	case 7, 8, 9, 10:
 		tree[file] = siteFile(t, strings.TrimSuffix(file[len(file)-6:], ".yaml"))
 	default:
 		tree[file] = zoneFile(t, "z"+strings.TrimSuffix(file[len(file)-6:], ".yaml"))
 	}
-	tree["tenants/"+tenant+"/tenant.yaml"] = fmt.Sprintf("apiVersion: hosting/v1\nkind: Tenant\nmetadata: {name: %s}\nspec: {plan: small, shards: {web: web-1, database: db-1}}\n", tenant)
+	tree["tenants/"+tenant+"/tenant.yaml"] = fmt.Sprintf("apiVersion: hosting/v1\nkind: Tenant\nmetadata: {name: %s}\nspec: {plan: small, shards: {web: web-1}}\n", tenant)
 }
 
 var domains = []string{"one.example", "two.example", "sub.one.example", "three.example", "deep.sub.one.example", "four.example"}
 
 func domain(t *rapid.T) string { return rapid.SampledFrom(domains).Draw(t, "domain") }
-
-func databaseFile(t *rapid.T, name string) string {
-	return fmt.Sprintf("apiVersion: hosting/v1\nkind: Database\nmetadata: {name: d%s}\nspec: {collation: %s}\n", strings.Trim(name, "/."),
-		rapid.SampledFrom([]string{"utf8mb4_bin", "utf8mb4_0900_ai_ci"}).Draw(t, "collation"))
-}
 
 func siteFile(t *rapid.T, name string) string {
 	var b strings.Builder
