@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"hostctl/executors"
 	"hostctl/tests/generate"
 	"hostctl/tests/inmemory"
 )
@@ -92,6 +93,11 @@ func newLargePlatform(b *testing.B) largePlatform {
 	if n, err := strconv.Atoi(os.Getenv("TENANTS")); err == nil {
 		o.Tenants = n
 	}
+	return newPlatform(b, o)
+}
+
+func newPlatform(b *testing.B, o generate.Options) largePlatform {
+	b.Helper()
 	dir := b.TempDir()
 	p := largePlatform{
 		hostctl: filepath.Join(dir, "hostctl"), agent: filepath.Join(dir, "node-agent"),
@@ -152,8 +158,7 @@ func stderrOf(err error) []byte {
 // does so in a process of its own: what Linux says of a child's peak memory counts its parent's (getrusage(2)).
 func (p largePlatform) apply(b *testing.B) (objects int) {
 	b.Helper()
-	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), applyRepo+"="+p.bare, applyState+"="+p.state, applyAgent+"="+p.agent)
+	c := p.applying()
 	out, err := c.Output()
 	if err != nil {
 		b.Fatalf("apply in memory: %v\n%s%s", err, out, stderrOf(err))
@@ -163,11 +168,19 @@ func (p largePlatform) apply(b *testing.B) (objects int) {
 	return objects
 }
 
+// applying is the test program as it applies the commit in memory.
+func (p largePlatform) applying() *exec.Cmd {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), applyRepo+"="+p.bare, applyState+"="+p.state, applyAgent+"="+p.agent)
+	return c
+}
+
 // The environment that makes the test program apply a repository in memory, and do nothing else.
 const (
 	applyRepo  = "HOSTCTL_TEST_APPLY_REPO"
 	applyState = "HOSTCTL_TEST_APPLY_STATE"
 	applyAgent = "HOSTCTL_TEST_APPLY_AGENT"
+	applySay   = "HOSTCTL_TEST_APPLY_SAY" // where set, each change that is finished is told on standard error
 )
 
 func TestMain(m *testing.M) {
@@ -175,9 +188,15 @@ func TestMain(m *testing.M) {
 	if repo == "" {
 		os.Exit(m.Run())
 	}
-	objects, err := inmemory.Apply(context.Background(), inmemory.Platform{
-		Repo: repo, State: os.Getenv(applyState), Agent: os.Getenv(applyAgent),
-	})
+	platform := inmemory.Platform{Repo: repo, State: os.Getenv(applyState), Agent: os.Getenv(applyAgent)}
+	if os.Getenv(applySay) != "" {
+		platform.Progress = func(e executors.Event) {
+			if e.Phase == executors.PhaseFinished && e.Err == nil {
+				fmt.Fprintln(os.Stderr, finished, e.Change.Ref())
+			}
+		}
+	}
+	objects, err := inmemory.Apply(context.Background(), platform)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

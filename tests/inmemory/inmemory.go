@@ -26,6 +26,8 @@ type Platform struct {
 	Repo  string // the repository whose branch main is applied
 	State string // the state folder; made where it isn't there
 	Agent string // the node-agent program
+
+	Progress func(executors.Event) // where set, is told what Apply does
 }
 
 // World is a reconciler whose far sides are in memory.
@@ -82,7 +84,7 @@ func Apply(ctx context.Context, p Platform) (objects int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := w.Apply(ctx, plan, nil); err != nil {
+	if err := w.Apply(ctx, plan, p.Progress); err != nil {
 		return 0, err
 	}
 	held, err := w.Far.Observe(ctx)
