@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,17 +39,17 @@ func Child(open Open) {
 
 const (
 	killedObjects = 2_000
-	killedBatch   = 10
+	killedBatch   = 10 // changes a stage
 )
 
-// runChild makes what isn't there yet of the objects, batch by batch, and says on standard output what it does: "touched
+// runChild makes what isn't there yet of the objects, by a run of several stages, and says on standard output what it does: "touched
 // REF" is the effect on the far side, "finished REF" comes when the journal has taken it.
 func runChild(ctx context.Context, open Open, name string) error {
 	s, err := open(ctx, name)
 	if err != nil {
 		return err
 	}
-	cs, p, err := rest(ctx, s)
+	p, err := rest(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -58,17 +57,29 @@ func runChild(ctx context.Context, open Open, name string) error {
 	if err != nil {
 		return err
 	}
-	for batch := range slices.Chunk(cs, killedBatch) {
-		if err := j.Started(ctx, batch); err != nil {
-			return err
-		}
-		say("touched", batch)
-		if err := j.Finished(ctx, batch, executors.All(len(batch), nil)); err != nil {
-			return err
-		}
-		say("finished", batch)
+	if err := executors.Run(ctx, p, toucher{}, told{j}, executors.Options{}); err != nil {
+		return err
 	}
 	return errors.Join(j.End(ctx, reconciler.Succeeded, ""), s.Close())
+}
+
+// toucher is a far side that only says what is done to it.
+type toucher struct{}
+
+func (toucher) Apply(_ context.Context, cs []planner.Change) []error {
+	say("touched", cs)
+	return executors.All(len(cs), nil)
+}
+
+// told is a journal that says what it has taken.
+type told struct{ executors.Recorder }
+
+func (t told) Finished(ctx context.Context, cs []planner.Change, errs []error) error {
+	if err := t.Recorder.Finished(ctx, cs, errs); err != nil {
+		return err
+	}
+	say("finished", cs)
+	return nil
 }
 
 // say writes in one call, so that a line is there or not.
@@ -81,18 +92,18 @@ func say(what string, cs []planner.Change) {
 }
 
 // rest plans what is left to do.
-func rest(ctx context.Context, s record.Store) ([]planner.Change, planner.Plan, error) {
+func rest(ctx context.Context, s record.Store) (planner.Plan, error) {
 	l, err := s.Live(ctx)
 	if err != nil {
-		return nil, planner.Plan{}, err
+		return planner.Plan{}, err
 	}
 	var cs []planner.Change
 	for _, o := range Sites(killedObjects) {
 		if _, dirty := l.Dirty[o.Ref()]; l.State[o.Ref()] == nil || dirty {
-			cs = append(cs, planner.Change{ID: len(cs) + 1, Action: planner.Create, New: o})
+			cs = append(cs, planner.Change{ID: len(cs) + 1, Stage: len(cs) / killedBatch, Action: planner.Create, New: o})
 		}
 	}
-	return cs, planner.Plan{Format: planner.PlanFormat, Instance: l.Instance, Base: l.Version, Commit: "c0ffee", Changes: cs}, nil
+	return planner.Plan{Format: planner.PlanFormat, Instance: l.Instance, Base: l.Version, Commit: "c0ffee", Changes: cs}, nil
 }
 
 // TestKilled kills a process in the middle of a run, again and again. Nothing that it finished is forgotten, nothing
