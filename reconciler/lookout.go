@@ -47,6 +47,7 @@ func (l *Loop) observing(ctx context.Context) <-chan Drift {
 				}
 			}
 			pause = every - every/10 + rand.N(every/5+1) // several hostds don't ask in step
+			l.inspect(ctx)
 			d, err := l.Reconciler.Observe(ctx, l.Targets())
 			switch {
 			case ctx.Err() != nil:

@@ -25,6 +25,8 @@ type Status struct {
 	Drift *DriftSummary `json:"drift,omitempty"` // of the latest look at all far sides
 
 	Nodes map[string]executors.Report `json:"nodes,omitempty"` // what each node has told last
+
+	Impossible []string `json:"impossible,omitempty"` // records of the inventory that can't be; see Impossible
 }
 
 // Status returns where the loop stands.

@@ -181,9 +181,15 @@ func (r statusReport) printNodes(w io.Writer) {
 	}
 }
 
-// printDrift tells what hostd's latest look for drift has found, where it has found any.
+// printDrift tells what hostd's latest look for drift has found, where it has found any, in the inventory itself too.
 func (r statusReport) printDrift(w io.Writer) {
-	if r.Hostd == nil || r.Hostd.Drift == nil {
+	if r.Hostd == nil {
+		return
+	}
+	for _, what := range r.Hostd.Impossible {
+		fmt.Fprintf(w, "can't be\t%s\n", what)
+	}
+	if r.Hostd.Drift == nil {
 		return
 	}
 	d := r.Hostd.Drift

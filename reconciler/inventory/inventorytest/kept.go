@@ -40,10 +40,14 @@ func testMemory(f *fixture) {
 	}
 }
 
-// run carries a plan out on nothing.
+// run carries a plan out, or nothing of it where it is to end otherwise than well.
 func (f *fixture) run(p planner.Plan, outcome reconciler.RunState) {
 	f.Helper()
 	j := f.begin(p)
+	if outcome == reconciler.Succeeded && len(p.Changes) > 0 {
+		f.started(j, p.Changes...)
+		f.finished(j, p.Changes...)
+	}
 	f.end(j, outcome)
 }
 
