@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"hostctl/cmd/internal/wire"
 	"hostctl/planner"
 	"hostctl/reconciler"
 	"hostctl/reconciler/git"
@@ -116,11 +118,35 @@ func fastForward(ctx context.Context, source *git.Source, m move) error {
 
 // planIncoming plans a commit that the repository hasn't taken yet.
 func (o *options) planIncoming(ctx context.Context, source *git.Source, commit string) (planner.Plan, error) {
-	platform, err := o.platform(ctx, ".")
+	c := wire.Config{State: o.state, Database: o.database, Agent: o.agent, Repo: ".", Branch: o.branch, Program: "hostctl", Log: slog.New(&warnings{w: o.err})}
+	removeScratch, err := o.withoutMaking(&c)
+	if err != nil {
+		return planner.Plan{}, err
+	}
+	defer removeScratch()
+	platform, err := wire.Open(ctx, c)
 	if err != nil {
 		return planner.Plan{}, err
 	}
 	platform.Source = source
 	p, err := platform.Plan(ctx, commit)
 	return p, errors.Join(err, platform.Close())
+}
+
+// withoutMaking lets what the state folder lacks, an inventory or a CA, be made in a folder that is removed afterwards: a
+// push that is only judged makes neither.
+func (o *options) withoutMaking(c *wire.Config) (remove func(), err error) {
+	inventory := c.InventoryFile()
+	if !isMissing(inventory) && !isMissing(o.caFolder()) {
+		return func() {}, nil
+	}
+	scratch, err := os.MkdirTemp("", "hostctl-pre-receive-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder for the time of the push: %w", err)
+	}
+	if inventory != "" && !isMissing(inventory) {
+		c.Database = "sqlite:" + inventory
+	}
+	c.State = scratch
+	return func() { _ = os.RemoveAll(scratch) }, nil
 }
