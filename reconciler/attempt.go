@@ -132,7 +132,7 @@ func (l *Loop) refused(commit string, err error) {
 		l.Reconciler.Log.Warn("refused", "commit", short(commit), "error", err)
 	}
 	if last := l.Feed.last(commit); last.Kind != EventRefused || last.Text != err.Error() {
-		l.publish(Event{Commit: commit, Kind: EventRefused, Text: err.Error()})
+		l.publish(Event{Commit: commit, Kind: EventRefused, Text: err.Error(), Frozen: tenants(err)})
 	}
 }
 

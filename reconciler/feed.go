@@ -40,6 +40,7 @@ type Event struct {
 	Kind   EventKind    `json:"kind"`
 	Text   string       `json:"text,omitempty"`
 	Change *ChangeEvent `json:"change,omitempty"`
+	Frozen []string     `json:"frozen,omitempty"` // of a refusal: tenants that were left out, and all else of the commit is true
 }
 
 // ChangeEvent is one step of one change.

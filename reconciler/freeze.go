@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -23,6 +24,19 @@ func (e *FrozenError) Error() string {
 		lines = append(lines, fmt.Sprintf("nothing of tenant %s is changed until this is mended", f.Tenant))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// tenants returns whom an error says to be frozen, nil where it says something else.
+func tenants(err error) []string {
+	var frozen *FrozenError
+	if !errors.As(err, &frozen) {
+		return nil
+	}
+	var names []string
+	for _, f := range frozen.Frozen {
+		names = append(names, f.Tenant)
+	}
+	return names
 }
 
 // frozen returns the *FrozenError of a plan, or nil.

@@ -2,6 +2,7 @@ package reconciler_test
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +50,9 @@ func TestG08_MistakeFreezesItsTenant(t *testing.T) {
 	wantKinds(t, "a mistake and nothing else", events, "refused")
 	if !strings.Contains(last(events), "tenants/acme/acme.yaml:") || !strings.Contains(last(events), "nothing of tenant acme is changed") {
 		t.Errorf("the refusal says %q", last(events))
+	}
+	if e := events[len(events)-1]; !slices.Equal(e.Frozen, []string{"acme"}) {
+		t.Errorf("left out are %q, want acme alone", e.Frozen)
 	}
 	if now := len(w.live().State); now != objects {
 		t.Errorf("%d objects, and %d before the mistake", now, objects)

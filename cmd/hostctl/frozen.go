@@ -25,6 +25,11 @@ func mistakes(p planner.Plan) error {
 	return fmt.Errorf("%s to mend; check with 'hostctl validate'", count(n, "problem", "problems"))
 }
 
+// leftOut says what has become of a commit in which the files of some tenants can't be read.
+func leftOut(tenants []string) string {
+	return fmt.Sprintf("Frozen: %s. All else of this commit is applied. Mend it and push again.", strings.Join(tenants, ", "))
+}
+
 // brought returns the mistakes in tenants' files that a push brings itself. One that was on the branch before must not keep
 // others from pushing.
 func brought(ctx context.Context, source *git.Source, from, to string, p planner.Plan) error {

@@ -76,12 +76,22 @@ func (o *options) followPush(ctx context.Context, state, commit string) error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("%w; it goes on when hostd runs again", err)
-	case show.last.Kind == reconciler.EventRefused:
-		show.print("%s\n\nRefused: nothing was changed. Mend it and push again.\n", show.last.Text)
-	case show.last.Kind == reconciler.EventApplied:
-		show.applied()
-	default:
-		show.print("%s\n", show.last.Text)
 	}
+	show.pushEnded()
 	return nil
+}
+
+// pushEnded tells what has become of a commit that was pushed.
+func (p *progress) pushEnded() {
+	switch e := p.last; {
+	case e.Kind == reconciler.EventRefused && len(e.Frozen) > 0:
+		p.applied()
+		p.print("%s\n\n%s\n", e.Text, leftOut(e.Frozen))
+	case e.Kind == reconciler.EventRefused:
+		p.print("%s\n\nRefused: nothing was changed. Mend it and push again.\n", e.Text)
+	case e.Kind == reconciler.EventApplied:
+		p.applied()
+	default:
+		p.print("%s\n", e.Text)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hostctl/planner"
+	"hostctl/reconciler"
 	"hostctl/schema"
 )
 
@@ -109,6 +110,25 @@ func TestEveryVerbIsExplained(t *testing.T) {
 			if len(line) > 120 && c.Name() != "schema" {
 				t.Errorf("%s: a line of %d characters: %q", c.Name(), len(line), line)
 			}
+		}
+	}
+}
+
+// A commit that was applied but for frozen tenants isn't one of which nothing was applied.
+func TestPushOfAMistakeSaysWhatWasApplied(t *testing.T) {
+	for _, tt := range []struct {
+		frozen    []string
+		says, not string
+	}{
+		{nil, "Refused: nothing was changed.", "Frozen"},
+		{[]string{"acme", "globex"}, "Frozen: acme, globex. All else of this commit is applied.", "nothing was changed"},
+	} {
+		var out strings.Builder
+		p := newProgress(&out, false)
+		p.event(reconciler.Event{Kind: reconciler.EventRefused, Text: "a mistake", Frozen: tt.frozen})
+		p.pushEnded()
+		if got := out.String(); !strings.Contains(got, "a mistake") || !strings.Contains(got, tt.says) || strings.Contains(got, tt.not) {
+			t.Errorf("frozen %q: the push says %q, want %q and not %q", tt.frozen, got, tt.says, tt.not)
 		}
 	}
 }
