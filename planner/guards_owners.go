@@ -35,13 +35,16 @@ func ownedBy(kind schema.Kind) func(*loss) string {
 	}
 }
 
-// askEach refuses for every resource of a kind that loses something and isn't declared any more.
+// askEach refuses for every resource of a kind that loses something and isn't declared any more, unless it is named itself:
+// that what it has may go says nothing of the resource.
 func (j *judge) askEach(kind schema.Kind, declared map[string]bool, of func(*loss) string) {
 	lost := map[string][]*loss{}
 	for _, l := range j.lost {
-		if name := of(l); name != "" && !declared[name] && !l.asked {
-			lost[name] = append(lost[name], l)
+		name := of(l)
+		if name == "" || declared[name] || slices.ContainsFunc(j.allowed, func(a allowance) bool { return a.names(resource(kind, name)) }) {
+			continue
 		}
+		lost[name] = append(lost[name], l)
 	}
 	names := sortedKeys(lost)
 	if len(names) > maxNamed {
@@ -53,12 +56,18 @@ func (j *judge) askEach(kind schema.Kind, declared map[string]bool, of func(*los
 		return
 	}
 	for _, n := range names {
-		o := Owner{Kind: string(kind), Name: n}
-		if kind == schema.KindTenant {
-			o.Tenant = n
-		}
+		o := resource(kind, n)
 		j.refuse(o, allowRef(o), lost[n], "%s %s isn't declared any more", kind, n)
 	}
+}
+
+// resource names one of the platform's own resources, or a tenant.
+func resource(kind schema.Kind, name string) Owner {
+	o := Owner{Kind: string(kind), Name: name}
+	if kind == schema.KindTenant {
+		o.Tenant = name
+	}
+	return o
 }
 
 // askHosts refuses to leave a Host, also where nothing is on it any more but data that is kept.

@@ -125,6 +125,9 @@ func TestG09_OwnersAlwaysAsk(t *testing.T) {
 	tenant.home, tenant.tenantZone = map[string]string{}, false
 	tenant.repair()
 	wantAsked(t, tenant.manifest(2), live, "Tenant/acme")
+	if asks, _ := refused(t, tenant.manifest(2), live, "Tenant/acme/*", "webroot/*", "route/*", "rrset/*"); !slices.Equal(asks, []string{"Tenant/acme"}) {
+		t.Errorf("all that a tenant has was allowed to go, and of the tenant it asks for %q", asks)
+	}
 
 	first = firstWish()
 	first.nodes["web-2"], first.tenantZone = 1, true
@@ -139,6 +142,22 @@ func TestG09_OwnersAlwaysAsk(t *testing.T) {
 	live = applied(mustPlan(t, first.manifest(1), planner.Live{}))
 	live.Targets = append(live.Targets, planner.Target{Name: "host-3", Docker: &schema.Docker{}})
 	wantAsked(t, first.manifest(2), live, "Host/host-3")
+}
+
+// TestG09_ClusterAsks: nor is a Cluster, with what only it has.
+func TestG09_ClusterAsks(t *testing.T) {
+	w := firstWish()
+	m := w.manifest(1)
+	second := m.Clusters[0]
+	second.Meta, second.Subnet = meta(schema.KindCluster, "", "eu-2"), "10.21.0.0/24"
+	other := host("host-9")
+	other.Cluster = "eu-2"
+	m.Clusters, m.Hosts = append(m.Clusters, second), append(m.Hosts, other)
+	live := applied(mustPlan(t, m, planner.Live{}))
+	gone := w.manifest(2)
+	gone.Hosts = append(gone.Hosts, host("host-9")) // it serves the other cluster from now on
+	wantAsked(t, gone, live, "Cluster/eu-2")
+	wantAsked(t, w.manifest(3), live, "Cluster/eu-2", "Host/host-9")
 }
 
 // TestG09_MovesLoseNothing: what is made anew, or elsewhere, is not taken away.
