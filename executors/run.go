@@ -36,6 +36,10 @@ type Event struct {
 	Phase   Phase
 	Err     error         // of a change that did not succeed
 	Elapsed time.Duration // since its batch was started; 0 for one that wasn't
+
+	Stage   int // the one that is under way, counting from 1
+	Stages  int // of the plan
+	InStage int // changes of this stage
 }
 
 // Phase is where a change is in a run.
@@ -78,7 +82,9 @@ func Run(ctx context.Context, p planner.Plan, e Executor, rec Recorder, o Option
 	for _, c := range p.Changes {
 		r.changes[c.ID] = c
 	}
-	for _, stage := range stages(p.Changes) {
+	all := stages(p.Changes)
+	for i, stage := range all {
+		r.at = Event{Stage: i + 1, Stages: len(all), InStage: len(stage)}
 		r.stage(ctx, stage)
 	}
 	return r.result(ctx, p)
@@ -156,6 +162,7 @@ type run struct {
 	journal error         // why the journal couldn't be written
 
 	progress sync.Mutex
+	at       Event // of which only the stage is set; changed between stages
 }
 
 // stage applies what is ready of one stage and returns when all of it has ended.
@@ -366,6 +373,7 @@ func (r *run) tell(e Event) {
 	if r.options.Progress == nil {
 		return
 	}
+	e.Stage, e.Stages, e.InStage = r.at.Stage, r.at.Stages, r.at.InStage
 	r.progress.Lock()
 	defer r.progress.Unlock()
 	r.options.Progress(e)

@@ -158,6 +158,9 @@ func TestRunBlocksWhatComesAfterAFailure(t *testing.T) {
 	var phases []string
 	re := runError(t, p, &memory.Executor{Refuse: refuse("bad")}, rec, executors.Options{Progress: func(e executors.Event) {
 		phases = append(phases, e.Change.Ref().Name+" "+string(e.Phase))
+		if want := e.Change.Stage + 1; e.Stage != want || e.Stages != 3 || e.InStage != []int{2, 2, 1}[e.Change.Stage] {
+			t.Errorf("%s: stage %d of %d with %d changes", e.Change.Ref(), e.Stage, e.Stages, e.InStage)
+		}
 	}})
 	if re.Failed != 1 || re.Blocked != 2 || re.Canceled != 0 || len(re.Failures) != 3 || re.Total != 5 {
 		t.Errorf("%+v", re)

@@ -231,3 +231,6 @@ func printable(s string) string {
 		return r
 	}, strings.ToValidUTF8(s, "�"))
 }
+
+// Printable replaces what a terminal might take for a command, and what a reader can't see, in text that others wrote.
+func Printable(s string) string { return printable(s) }

@@ -43,7 +43,7 @@ func (r *Reconciler) Apply(ctx context.Context, p planner.Plan, progress func(ex
 
 	session := Session{Instance: p.Instance, Fence: journal.Run(), Blobs: tree, Drift: r.ordersOf(ctx, p.Commit)}
 	far := r.farSides(p, session)
-	runErr := executors.Run(held, p, far, journal, executors.Options{Progress: progress})
+	runErr := executors.Run(held, p, far, journal, executors.Options{Progress: progress, Grace: r.Grace})
 	if err := far.Close(); err != nil {
 		r.Log.Warn("close the far sides", "run", journal.Run(), "error", err) // what was done is done
 	}
@@ -88,13 +88,17 @@ func (r *Reconciler) hold(ctx context.Context, j Journal) (held context.Context,
 	return held, func() { stop(); <-done; cancel(nil) }
 }
 
-// end records how the run ended, also after ctx is done.
+// end records how the run ended, also after ctx is done: it was interrupted then, if it wasn't at its end.
 func end(ctx context.Context, j Journal, runErr error) error {
+	stopped := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	state, message := Succeeded, ""
 	if runErr != nil {
 		state, message = Failed, runErr.Error()
+		if stopped {
+			state = Interrupted
+		}
 	}
 	if err := j.End(ctx, state, message); err != nil {
 		return fmt.Errorf("end run %d: %w", j.Run(), err)

@@ -222,7 +222,7 @@ func TestApplyIsStopped(t *testing.T) {
 	if !errors.As(err, &failed) || failed.Canceled == 0 || failed.Failed > 0 {
 		t.Fatalf("got %v", err)
 	}
-	if r := w.runs()[0]; r.State != reconciler.Failed || r.Finished.IsZero() || r.Done == 0 {
+	if r := w.runs()[0]; r.State != reconciler.Interrupted || r.Finished.IsZero() || r.Done == 0 {
 		t.Errorf("the run is recorded as %+v", r)
 	}
 	w.far.onApply = nil

@@ -172,7 +172,8 @@ func (l *Loop) logChange(e executors.Event) {
 
 // ChangeEventOf tells a step of a run as an Event.
 func ChangeEventOf(plan planner.Plan, e executors.Event) Event {
-	c := ChangeEvent{ID: e.Change.ID, Of: len(plan.Changes), Ref: e.Change.Ref(), Action: e.Change.Action, Phase: string(e.Phase), Elapsed: e.Elapsed}
+	c := ChangeEvent{ID: e.Change.ID, Of: len(plan.Changes), Ref: e.Change.Ref(), Action: e.Change.Action, Phase: string(e.Phase), Elapsed: e.Elapsed,
+		Stage: e.Stage, Stages: e.Stages, InStage: e.InStage}
 	if e.Err != nil {
 		c.Error = e.Err.Error()
 	}

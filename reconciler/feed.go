@@ -52,6 +52,10 @@ type ChangeEvent struct {
 	Phase   string         `json:"phase"` // started, finished, blocked, canceled
 	Error   string         `json:"error,omitempty"`
 	Elapsed time.Duration  `json:"elapsed,omitempty"` // nanoseconds
+
+	Stage   int `json:"stage,omitempty"`   // that is under way, counting from 1
+	Stages  int `json:"stages,omitempty"`  // of the plan
+	InStage int `json:"inStage,omitempty"` // changes of this stage
 }
 
 // Feed passes events on to whoever follows a commit. It remembers the last attempt at each of the newest commits, so that

@@ -307,7 +307,7 @@ func TestLoopIsStoppedDuringARun(t *testing.T) {
 	if !strings.Contains(last(events), "hostd stops") {
 		t.Errorf("the end says: %s", last(events))
 	}
-	if r := w.runs()[0]; r.State != reconciler.Failed || r.Done == 0 {
+	if r := w.runs()[0]; r.State != reconciler.Interrupted || r.Done == 0 {
 		t.Errorf("the run is recorded as %+v", r)
 	}
 	if err := l.Follow(t.Context(), strings.Repeat("0", 40), func(reconciler.Event) error { return nil }); !errors.Is(err, reconciler.ErrStopped) {

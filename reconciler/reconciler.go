@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"hostctl/executors"
 	"hostctl/planner"
@@ -24,6 +25,8 @@ type Reconciler struct {
 	Memo  *planner.Memo // of the last plan; nil: every plan is a whole one
 
 	Unchanged Unchanged // commits with nothing to do, known without looking; nil: none are
+
+	Grace time.Duration // how long what runs may go on after a run's context is done; 0: executors.DefaultGrace
 
 	drift driftMemory
 }

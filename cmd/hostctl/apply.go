@@ -93,31 +93,49 @@ func (o *options) present(show *progress, p planner.Plan) error {
 	return nil
 }
 
-// confirmed returns nil where the person says yes, or has said so.
+// confirmed returns nil where the person says yes, or has said so. Whoever interrupts it has said no.
 func confirmed(cmd *cobra.Command, yes bool) error {
 	if yes {
 		return nil
 	}
 	cmd.PrintErr("Apply these changes? [y/N] ")
-	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
-	if err != nil && answer == "" {
+	type line struct {
+		text string
+		err  error
+	}
+	read := make(chan line, 1)
+	go func() {
+		text, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+		read <- line{text, err}
+	}()
+	select {
+	case <-cmd.Context().Done():
 		cmd.PrintErrln()
-		return errors.New("nobody answered, and nothing was applied; to apply without being asked: 'hostctl apply -yes'")
+		return errors.New("interrupted; nothing was applied")
+	case answer := <-read:
+		if answer.err != nil && answer.text == "" {
+			cmd.PrintErrln()
+			return errors.New("nobody answered, and nothing was applied; to apply without being asked: 'hostctl apply -yes'")
+		}
+		if a := strings.ToLower(strings.TrimSpace(answer.text)); a != "y" && a != "yes" {
+			return errors.New("nothing was applied")
+		}
+		return nil
 	}
-	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
-		return errors.New("nothing was applied")
-	}
-	return nil
 }
 
 // apply hands the plan to a hostd that runs on the same state, and else carries it out itself.
 func (o *options) apply(ctx context.Context, show *progress, p planner.Plan) error {
+	defer show.close()
 	if hostd, err := web.Dial(ctx, filepath.Join(o.state, web.SocketName)); err == nil {
 		encoded, err := planner.EncodePlan(p)
 		if err != nil {
 			return err
 		}
-		if err := hostd.Apply(ctx, encoded, show.event); err != nil {
+		switch err := hostd.Apply(ctx, encoded, show.event); {
+		case ctx.Err() != nil:
+			return errors.New("interrupted; hostd goes on with what it was given, and 'hostctl status' tells how that ends")
+		case err != nil:
 			return err
 		}
 		return show.outcome()
@@ -129,6 +147,11 @@ func (o *options) apply(ctx context.Context, show *progress, p planner.Plan) err
 	if err != nil {
 		return err
 	}
+	told := context.AfterFunc(ctx, func() {
+		show.event(reconciler.Event{Commit: p.Commit, Kind: reconciler.EventWaiting,
+			Text: "Interrupted: what runs is finished, and nothing more is started. A second interrupt stops at once."})
+	})
+	defer told()
 	err = platform.Apply(ctx, p, func(e executors.Event) { show.event(reconciler.ChangeEventOf(p, e)) })
 	return show.ended(p, errors.Join(err, platform.Close()))
 }

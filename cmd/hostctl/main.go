@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"hostctl/reconciler"
 )
 
 // Exit codes, as diff has them.
@@ -30,11 +32,13 @@ func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 func main() { os.Exit(mainArgs(os.Args)) }
 
 // mainArgs runs a command line and returns the exit code. Called by the name of a git hook, it is that hook.
-func mainArgs(args []string) int {
+func mainArgs(args []string) int { return run(&options{out: os.Stdout, err: os.Stderr}, args) }
+
+func run(o *options, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	root := newRoot(os.Stdout, os.Stderr)
+	root := newRoot(o)
 	root.SetArgs(longFlags(root, args[1:]))
 	if name := filepath.Base(args[0]); isHook(name) {
 		root.SetArgs([]string{"hook", name})
@@ -61,10 +65,10 @@ type options struct {
 	destroy  []string // what may be destroyed
 
 	out, err io.Writer
+	connect  reconciler.Connect // in place of the real far sides; nil: these
 }
 
-func newRoot(out, errOut io.Writer) *cobra.Command {
-	o := &options{out: out, err: errOut}
+func newRoot(o *options) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "hostctl",
 		Short: "A web-hosting platform from a git repository",
@@ -81,9 +85,9 @@ push, keeps it too.`,
 		RunE:          unknownVerb,
 	}
 	root.SuggestionsMinimumDistance = 2
-	root.SetOut(out)
-	root.SetErr(errOut)
-	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(out, c) })
+	root.SetOut(o.out)
+	root.SetErr(o.err)
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(o.out, c) })
 	root.SetFlagErrorFunc(flagError)
 	f := root.PersistentFlags()
 	f.StringVarP(&o.dir, "chdir", "C", ".", "the config repository: a `folder`, a clone or a bare repository")

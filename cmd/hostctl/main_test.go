@@ -54,6 +54,7 @@ func TestConfirmed(t *testing.T) {
 		{"", "nobody answered, and nothing was applied; to apply without being asked: 'hostctl apply -yes'"},
 	} {
 		cmd := &cobra.Command{}
+		cmd.SetContext(t.Context())
 		cmd.SetIn(strings.NewReader(c.answer))
 		cmd.SetErr(io.Discard)
 		got := ""
@@ -99,7 +100,7 @@ func TestExplainPrintsOneProblemALine(t *testing.T) {
 }
 
 func TestEveryVerbIsExplained(t *testing.T) {
-	for _, c := range newRoot(io.Discard, io.Discard).Commands() {
+	for _, c := range newRoot(&options{out: io.Discard, err: io.Discard}).Commands() {
 		if c.Hidden || c.Name() == "help" {
 			continue
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -95,14 +93,4 @@ func (o *options) plan(ctx context.Context, rev string) (planner.Plan, error) {
 	platform.Policy.AllowDestroy = o.destroy
 	p, err := platform.PlanTree(ctx, s.tree, s.commit)
 	return p, errors.Join(err, platform.Close())
-}
-
-// colours reports whether w is a terminal that may be written to in colours (https://no-color.org).
-func colours(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

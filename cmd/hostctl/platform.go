@@ -10,21 +10,29 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"hostctl/cmd/internal/wire"
 	"hostctl/reconciler/inventory"
 )
 
+// patience is how long an interrupted run waits for what it has started. Whoever has less of it interrupts again.
+const patience = 10 * time.Minute
+
 // platform wires the reconciler that hostd would be. With repository "" it can plan, and not apply.
 func (o *options) platform(ctx context.Context, repository string) (*wire.Platform, error) {
 	c := wire.Config{
 		State: o.state, Database: o.database, Agent: o.agent, Repo: repository, Branch: o.branch, Program: "hostctl",
-		Log: slog.New(&warnings{w: o.err}), Short: true,
+		Grace: patience, Log: slog.New(&warnings{w: o.err}), Short: true,
 	}
 	if isMissing(c.InventoryFile()) {
 		fmt.Fprintf(o.err, "warning: %s holds no inventory yet; a new one is made\n", o.state)
 	}
-	return wire.Open(ctx, c)
+	platform, err := wire.Open(ctx, c)
+	if err == nil && o.connect != nil {
+		platform.Connect = o.connect
+	}
+	return platform, err
 }
 
 // inventory opens the inventory to look at it. One that isn't there is not made: its folder is likely misspelled.

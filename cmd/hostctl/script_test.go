@@ -26,7 +26,10 @@ var update = flag.Bool("update", false, "rewrite what the scripts expect")
 // TestMain lets the scripts run hostctl in a process of its own, and git its hooks.
 func TestMain(m *testing.M) {
 	hostctl := func() { os.Exit(mainArgs(os.Args)) }
-	testscript.Main(m, map[string]func(){"hostctl": hostctl, "pre-receive": hostctl, "post-receive": hostctl})
+	inMemory := func() { os.Exit(run(&options{out: os.Stdout, err: os.Stderr, connect: gated}, os.Args)) }
+	testscript.Main(m, map[string]func(){
+		"hostctl": hostctl, "pre-receive": hostctl, "post-receive": hostctl, "hostctl-inmemory": inMemory,
+	})
 }
 
 // TestScripts runs tests/script: the command line as a person uses it, readable without Go. Besides testscript's own
@@ -35,6 +38,7 @@ func TestMain(m *testing.M) {
 //	json FILE PATH VALUE    FILE is a JSON document that has VALUE at PATH, as in changes.0.action; "-" for any value
 //	jsonschema FILE         FILE is a JSON Schema
 //	exit CODE PROGRAM...    PROGRAM ends with CODE
+//	hostctl-inmemory        hostctl with far sides in memory: every change succeeds, see gated
 //	applied REPO STATE      the newest commit of REPO is wholly applied, on far sides in memory
 func TestScripts(t *testing.T) {
 	examples, err := filepath.Abs("../../examples")

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"hostctl/planner"
 	"hostctl/reconciler"
@@ -28,7 +29,8 @@ type Config struct {
 	Agent    string // the node-agent program; "" looks beside this program
 	Repo     string // the config repository; "" for none: then only files can be planned
 	Branch   string
-	Program  string // for the holder of the run lock: hostctl or hostd
+	Program  string        // for the holder of the run lock: hostctl or hostd
+	Grace    time.Duration // how long what runs may go on when a run is stopped; 0 for executors.DefaultGrace
 	Log      *slog.Logger
 	Short    bool // the program plans once and ends: what it would remember is kept in the state folder
 }
@@ -66,6 +68,7 @@ func Open(ctx context.Context, c Config) (*Platform, error) {
 		Connect:   far.connect,
 		Policy:    planner.Policy{AgentBinary: agent.sha256},
 		Holder:    holder(c.Program),
+		Grace:     c.Grace,
 		Log:       c.Log,
 		Cache:     schema.NewCache(),
 		Memo:      &planner.Memo{},
