@@ -93,6 +93,9 @@ func SealPlan(p Plan) (saved []byte, hash Hash, err error) {
 	if p.Format != PlanFormat {
 		return nil, "", fmt.Errorf("encode plan: it has format %d, this version of hostctl writes %d", p.Format, PlanFormat)
 	}
+	if p.Of > 0 {
+		return nil, "", fmt.Errorf("encode plan: it is a part, %d of %d changes, and only a whole plan can be saved or applied", len(p.Changes), p.Of)
+	}
 	body := p.encode()
 	hash = hashPlan(body)
 	var out bytes.Buffer

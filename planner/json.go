@@ -17,6 +17,7 @@ type jsonPlan struct {
 	Commit      string       `json:"commit,omitempty"`
 	Base        string       `json:"base,omitempty"`
 	Summary     Summary      `json:"summary"`
+	PartOf      int          `json:"partOf,omitempty"`
 	Changes     []jsonChange `json:"changes"`
 	Allocations []Allocation `json:"allocations"`
 	Notes       []string     `json:"notes"`
@@ -46,6 +47,7 @@ type jsonChange struct {
 //	base         version of the inventory it was made against
 //	summary      create, update, replace, delete: numbers of objects; platform: whether its own objects are affected;
 //	             tenants: the names of those affected
+//	partOf       of a part of a plan, how many changes the whole has; absent for a whole one, and a part can't be applied
 //	changes      in the order of execution:
 //	  id         1 and up
 //	  stage      changes of a stage start when those of all stages before have ended
@@ -64,7 +66,7 @@ type jsonChange struct {
 // It is for reading: what can be applied again is what EncodePlan writes.
 func (p Plan) JSON() ([]byte, error) {
 	out := jsonPlan{
-		Format: JSONFormat, Hash: p.Hash(), Commit: p.Commit, Base: p.Base, Summary: p.Summary(),
+		Format: JSONFormat, Hash: p.Hash(), Commit: p.Commit, Base: p.Base, Summary: p.Summary(), PartOf: p.Of,
 		Changes: make([]jsonChange, len(p.Changes)), Allocations: p.Allocations, Notes: p.Notes,
 		Frozen: p.Frozen,
 	}

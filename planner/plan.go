@@ -104,6 +104,7 @@ type Plan struct {
 	Notes       []string     // for people: what was decided that may surprise
 	Frozen      []schema.Frozen
 	Remember    Memory // for the plans that follow, when this one was carried out
+	Of          int    // of a part, how many changes the whole plan has; 0 for a whole one
 }
 
 // PlanFormat is the version of a saved plan.

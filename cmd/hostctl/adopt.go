@@ -21,7 +21,7 @@ func adoptVerb(o *options) *cobra.Command {
 it belongs, commit and push. Only DNS has a declaration that says all that can be found; for other kinds adopt tells
 where the declaration is.`,
 		Example:           "  hostctl drift adopt --state DIR rrset/eu-1-dns/acme.test/mail.acme.test/A",
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: o.live(refNames),
 		Args:              needs("a reference that 'hostctl drift' shows: kind/target/name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := planner.ParseRef(args[0])

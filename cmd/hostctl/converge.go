@@ -15,15 +15,14 @@ import (
 
 func convergeVerb(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use:     "converge NAME|REF",
-		Aliases: []string{"converge-shard"},
-		Short:   "Apply again what a shard, node, tenant or object should be, whether it differs or not",
+		Use:   "converge NAME|REF",
+		Short: "Apply again what a shard, node, tenant or object should be, whether it differs or not",
 		Long: `converge marks every object of a shard, node or tenant, or one object, to be applied again, and applies it: for what was
 changed by hand, or is suspected to be. Where hostd runs on the same state folder it does it.`,
 		Example: `  hostctl converge --state DIR web-1
   hostctl converge --state DIR acme
   hostctl converge --state DIR vhost/web-1-0/acme.shop`,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: o.live(groupNames),
 		Args:              needs("the name of a shard, node or tenant, or a reference: kind/target/name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.needState("converge"); err != nil {
@@ -43,6 +42,16 @@ changed by hand, or is suspected to be. Where hostd runs on the same state folde
 			return o.convergeNow(cmd.Context(), refs)
 		},
 	}
+}
+
+// convergeShardVerb is converge by its older name, for a shard.
+func convergeShardVerb(o *options) *cobra.Command {
+	cmd := convergeVerb(o)
+	cmd.Use, cmd.Short = "converge-shard NAME", "Apply again what a shard should be: 'converge' by its older name"
+	cmd.Example = "  hostctl converge-shard --state DIR web-1"
+	cmd.ValidArgsFunction = o.live(shardNames)
+	cmd.Args = needs("the name of a shard")
+	return cmd
 }
 
 // convergeNow lets hostd do it where it runs, and else does it.

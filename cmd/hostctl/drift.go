@@ -46,7 +46,6 @@ hostd corrects it at its next look, only reports it, or doesn't look. What nobod
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	converge := convergeVerb(o)
-	converge.Aliases = nil
 	cmd.AddCommand(adoptVerb(o), converge)
 	return cmd
 }

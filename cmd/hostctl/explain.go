@@ -15,12 +15,12 @@ import (
 
 func explainVerb(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use:       "explain KIND[.field...]",
-		Short:     "Tell what a kind is for, or what a field of it means",
-		Long:      "explain prints what the JSON Schema of a kind says of it, or of one of its fields. \"spec\" may be left out of the path.",
-		Example:   "  hostctl explain Webroot\n  hostctl explain webroot.spec.runtime.version",
-		Args:      needs("a kind: " + strings.Join(kindNames(), ", ")),
-		ValidArgs: kindNames(),
+		Use:               "explain KIND[.field...]",
+		Short:             "Tell what a kind is for, or what a field of it means",
+		Long:              "explain prints what the JSON Schema of a kind says of it, or of one of its fields. \"spec\" may be left out of the path.",
+		Example:           "  hostctl explain Webroot\n  hostctl explain webroot.spec.runtime.version",
+		Args:              needs("a kind: " + strings.Join(kindNames(), ", ")),
+		ValidArgsFunction: completeField,
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := findField(args[0])
 			if err != nil {

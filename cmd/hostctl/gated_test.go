@@ -29,12 +29,12 @@ func gated(t planner.Target, _ reconciler.Session) (executors.Executor, error) {
 type held struct{ executors.Executor }
 
 // ImageIDs implements reconciler.ImageResolver.
-func (held) ImageIDs(_ context.Context, tags []string) (map[string]string, error) {
+func (held) ImageIDs(ctx context.Context, tags []string) (map[string]string, error) {
 	ids := map[string]string{}
 	for _, tag := range tags {
 		ids[tag] = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(tag)))
 	}
-	return ids, nil
+	return ids, ctx.Err()
 }
 
 func pass(ctx context.Context, target string) error {

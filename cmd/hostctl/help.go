@@ -66,7 +66,7 @@ func writeVerbs(b *strings.Builder, c *cobra.Command) {
 	b.WriteString("\nVerbs:\n")
 	for _, v := range c.Commands() {
 		if v.IsAvailableCommand() && v.Name() != "help" {
-			fmt.Fprintf(b, "  %-11s %s\n", v.Name(), v.Short)
+			fmt.Fprintf(b, "  %-14s %s\n", v.Name(), v.Short)
 		}
 	}
 }

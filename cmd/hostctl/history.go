@@ -25,7 +25,7 @@ func historyVerb(o *options) *cobra.Command {
 		Long:  `history lists the runs that the inventory remembers, and of one run every change with how it ended.`,
 		Example: `  hostctl history --state DIR
   hostctl history --state DIR 12`,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: o.live(runNames),
 		Args:              atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.needState("history"); err != nil {

@@ -178,8 +178,8 @@ func TestInterruptedTwiceStopsAtOnce(t *testing.T) {
 	a := p.applyUpTo("host-1", "-json")
 	a.interrupt(t)
 	waitFor(t, "it says so", func() bool { return strings.Contains(a.out.String(), "nothing more is started") })
-	ended := make(chan error, 1)
-	go func() { ended <- a.Wait() }()
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = a.Wait() }()
 	for stopped := false; !stopped; { // the gate stays shut: it doesn't wait for it
 		a.interruptAgain()
 		select {

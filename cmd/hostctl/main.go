@@ -97,8 +97,8 @@ push, keeps it too.`,
 	f.StringVar(&o.agent, "agent", os.Getenv("HOSTCTL_AGENT"), "the node-agent `program`; without it the one beside hostctl ($HOSTCTL_AGENT)")
 	f.StringVar(&o.branch, "branch", "main", "the `branch` that is made true")
 	root.SetHelpCommand(helpVerb())
-	root.AddCommand(initVerb(o), validateVerb(o), planVerb(o), showVerb(o), applyVerb(o), statusVerb(o), trashVerb(o), historyVerb(o), whyVerb(o),
-		convergeVerb(o), driftVerb(o), graphVerb(o), inventoryVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), versionVerb(o), hookVerb(o))
+	root.AddCommand(initVerb(o), validateVerb(o), planVerb(o), showVerb(o), previewVerb(o), applyVerb(o), statusVerb(o), trashVerb(o), historyVerb(o), whyVerb(o),
+		convergeVerb(o), convergeShardVerb(o), driftVerb(o), graphVerb(o), inventoryVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), versionVerb(o), hookVerb(o))
 	return root
 }
 

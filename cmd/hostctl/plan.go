@@ -14,6 +14,7 @@ import (
 func planVerb(o *options) *cobra.Command {
 	var (
 		rev, file string
+		part      []string
 		form      form
 	)
 	cmd := &cobra.Command{
@@ -31,9 +32,17 @@ A plan can be applied if it was made against an inventory, of files that are exa
 		Args:              noOperands,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if len(part) > 0 && file != "" {
+				return errors.New("a part of a plan can't be saved: applied, it would leave the commit half true; leave --out out, or --target")
+			}
 			p, err := o.plan(cmd.Context(), rev)
 			if err != nil {
 				return o.explain(err)
+			}
+			if len(part) > 0 && !p.Empty() {
+				if p, err = p.Part(part); err != nil {
+					return err
+				}
 			}
 			if file != "" {
 				if err := savePlan(file, p); err != nil {
@@ -56,6 +65,8 @@ A plan can be applied if it was made against an inventory, of files that are exa
 	f.StringVar(&rev, "rev", "", "plan this `revision` instead of the files of the folder")
 	f.StringVar(&file, "out", "", "save the plan to a `file`, for 'hostctl apply FILE'")
 	form.flags(cmd)
+	f.StringArrayVar(&part, "target", nil, "show only what concerns this `ref`, tenant, node or shard, with what comes before and after")
+	_ = cmd.RegisterFlagCompletionFunc("target", o.live(groupNames)) // it fails for a flag that there isn't
 	o.destroyFlag(cmd)
 	return cmd
 }

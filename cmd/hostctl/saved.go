@@ -34,6 +34,9 @@ func readPlan(file string) (planner.Plan, error) {
 
 // obstacles says why a plan can't be carried out as it is, and for each reason what to do about it.
 func obstacles(p planner.Plan) []string {
+	if p.Of > 0 {
+		return []string{"It is a part: plan without --target for what can be applied."}
+	}
 	var why []string
 	if p.Commit == "" {
 		why = append(why, "The files aren't those of a commit: commit and push them, then plan again.")

@@ -24,7 +24,7 @@ runtime, webroot, user, and the records of its zone. Beside each stand its healt
 from, and the commit that made it so. It asks the inventory alone.`,
 		Example: `  hostctl why --state DIR shop.acme.test
   hostctl why --state DIR vhost/web-1-0/acme.shop`,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: o.live(hostNames),
 		Args:              needs("a host name, or a reference: kind/target/name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.needState("why"); err != nil {
