@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hostctl/agent/agentpb"
+	"hostctl/agent/secrets"
 	"hostctl/executors"
 	"hostctl/planner"
 )
@@ -49,9 +50,14 @@ func (a *Agent) apply(ctx context.Context, r *agentpb.ApplyRequest) []error {
 	}
 	cs := make([]planner.Change, n)
 	errs := make([]error, n)
+	values := secrets.Values{}
 	for i, c := range r.GetChanges() {
 		cs[i], errs[i] = a.change(c)
+		if s, ok := cs[i].New.(planner.Secret); ok && errs[i] == nil {
+			values.Add(s, c.GetSecret())
+		}
 	}
+	ctx = secrets.With(ctx, values)
 	for part := range a.parts(cs, errs) {
 		for i, err := range a.applyPart(ctx, r.GetFence(), part) {
 			errs[part.index[i]] = err

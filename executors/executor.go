@@ -60,3 +60,9 @@ type Recorder interface {
 	Started(ctx context.Context, cs []planner.Change) error
 	Finished(ctx context.Context, cs []planner.Change, errs []error) error
 }
+
+// Secrets gives the values of secrets in clear, where a plan puts them. What it returns is nowhere else: not in a log, an
+// error, a plan or the inventory.
+type Secrets interface {
+	Reveal(ctx context.Context, s planner.Secret) ([]byte, error)
+}

@@ -18,6 +18,9 @@ func equal(a, b Object) bool {
 	case Agent:
 		b, ok := b.(Agent)
 		return ok && a.Binary == b.Binary && a.Volume == b.Volume
+	case Secret:
+		b, ok := b.(Secret)
+		return ok && a.Tenant == b.Tenant && a.Cipher == b.Cipher && a.Generated == b.Generated && a.Generation == b.Generation
 	case User:
 		b, ok := b.(User)
 		return ok && a.Login == b.Login && a.UID == b.UID && a.Locked == b.Locked
@@ -28,7 +31,8 @@ func equal(a, b Object) bool {
 	case Runtime:
 		b, ok := b.(Runtime)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.Type == b.Type && a.Version == b.Version &&
-			a.Login == b.Login && a.FPM == b.FPM && a.MemoryLimit == b.MemoryLimit && maps.Equal(a.Env, b.Env) && maps.Equal(a.INI, b.INI)
+			a.Login == b.Login && a.FPM == b.FPM && a.MemoryLimit == b.MemoryLimit && maps.Equal(a.Env, b.Env) && maps.Equal(a.Secrets, b.Secrets) &&
+			maps.Equal(a.INI, b.INI)
 	case Vhost:
 		b, ok := b.(Vhost)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.DocumentRoot == b.DocumentRoot && a.Type == b.Type &&

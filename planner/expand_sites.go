@@ -3,6 +3,7 @@ package planner
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strings"
 
@@ -107,6 +108,7 @@ func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingP
 				Tenant: w.Tenant, Site: folder, Type: w.Runtime.Type, Version: w.Runtime.Version, Login: login(w.Tenant),
 				Env: w.Env, INI: w.PHP.INI, FPM: w.PHP.FPM,
 			}
+			x.siteSecrets(&r, n, w)
 			if plan != nil {
 				r.MemoryLimit = plan.Resources.Memory
 			}
@@ -133,4 +135,18 @@ func (x *expansion) webrootNeeds(g *group, tenant string) []Ref {
 	}
 	n := g.best[0]
 	return []Ref{{KindVolume, n.host.Name, g.dataVolume()}, {KindUser, n.name, tenant}}
+}
+
+// siteSecrets puts the secret variables of a site on a node, for its runtime.
+func (x *expansion) siteSecrets(r *Runtime, n *node, w *schema.Webroot) {
+	if len(w.SecretEnv) == 0 {
+		return
+	}
+	r.Secrets = make(map[string]Held, len(w.SecretEnv))
+	for _, name := range slices.Sorted(maps.Keys(w.SecretEnv)) {
+		var ref Ref
+		ref, r.Secrets[name] = x.secret(n, r.From, schema.KindWebroot, "env."+name, w.SecretEnv[name])
+		r.On = append(r.On, ref)
+	}
+	sortRefs(r.On)
 }

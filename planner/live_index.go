@@ -38,7 +38,7 @@ func (x *liveIndex) see(ref Ref, o Object) {
 		x.data = append(x.data, ref)
 	case Server:
 		x.occupied[o.Node] = true
-	case User, Runtime, Vhost, Backend, Route:
+	case Secret, User, Runtime, Vhost, Backend, Route:
 		x.occupied[ref.Target] = true
 	}
 }

@@ -28,6 +28,7 @@ type settled struct {
 	state             State
 	objects           map[string]State // of state, by tenant; "" is the platform
 	allocations       []Allocation
+	generations       map[Generated]int
 	zones             map[string]string   // domain -> tenant
 	domains           map[string][]string // tenant -> domains of its zones
 	open              map[string]bool     // tenants that must be looked at whether they change or not
@@ -63,6 +64,7 @@ func learn(d *draft) *settled {
 	}
 	s := &settled{
 		instance: d.live.Instance, version: d.live.Version, parts: d.m.Parts, state: d.live.State, allocations: d.live.Allocations,
+		generations: d.live.Generations,
 		objects: map[string]State{}, zones: map[string]string{}, domains: map[string][]string{}, open: map[string]bool{},
 	}
 	for ref, o := range s.state {
@@ -159,6 +161,7 @@ func (s *settled) catchUp(m schema.Manifest, live Live) bool {
 	}
 	s.parts = m.Parts
 	s.openAllocated(live.Allocations)
+	s.openRotated(live.Generations)
 	for ref, why := range live.Dirty {
 		s.openRef(ref, live.State, why.Pending)
 	}
@@ -231,4 +234,16 @@ func (s *settled) openAllocated(now []Allocation) {
 		s.open[a.Key] = true
 	}
 	s.allocations = now
+}
+
+// openRotated opens the tenants of generated secrets whose generation isn't what it was.
+func (s *settled) openRotated(now map[Generated]int) {
+	for _, pair := range [][2]map[Generated]int{{s.generations, now}, {now, s.generations}} {
+		for g, n := range pair[0] {
+			if pair[1][g] != n {
+				s.open[g.Tenant] = true
+			}
+		}
+	}
+	s.generations = now
 }

@@ -80,6 +80,7 @@ type envelope struct {
 	Owner Owner           `json:"owner"`
 	Needs []Ref           `json:"needs,omitempty"`
 	Spec  json.RawMessage `json:"spec"`
+	Found *Ciphertext     `json:"found,omitempty"` // of a secret
 }
 
 // Encode returns the canonical JSON of an object: same object, same bytes.
@@ -92,7 +93,7 @@ func Seal(o Object) ([]byte, Hash) {
 }
 
 func encodeAround(o Object, content []byte) []byte {
-	b, err := json.Marshal(envelope{Ref: o.Ref(), Owner: o.Owner(), Needs: o.Needs(), Spec: content})
+	b, err := json.Marshal(envelope{Ref: o.Ref(), Owner: o.Owner(), Needs: o.Needs(), Spec: content, Found: foundOf(o)})
 	if err != nil {
 		panic("planner: an object that can't be encoded: " + err.Error()) // plain structs of our own always can
 	}
@@ -122,7 +123,7 @@ func decodeAny(b []byte) (Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode object %s: %w", e.Ref, err)
 	}
-	return o, nil
+	return withFound(o, e.Found)
 }
 
 // content returns the canonical JSON of what an object is, without Meta.
@@ -149,7 +150,13 @@ var decoders = map[Kind]func(Meta, []byte) (Object, error){
 		return o, err
 	},
 	KindAgent: func(m Meta, b []byte) (Object, error) { o := Agent{}; err := strict(b, &o); o.Meta = m; return o, err },
-	KindUser:  func(m Meta, b []byte) (Object, error) { o := User{}; err := strict(b, &o); o.Meta = m; return o, err },
+	KindSecret: func(m Meta, b []byte) (Object, error) {
+		o := Secret{}
+		err := strict(b, &o)
+		o.Meta = m
+		return o, err
+	},
+	KindUser: func(m Meta, b []byte) (Object, error) { o := User{}; err := strict(b, &o); o.Meta = m; return o, err },
 	KindWebroot: func(m Meta, b []byte) (Object, error) {
 		o := Webroot{}
 		err := strict(b, &o)

@@ -5,7 +5,7 @@ import "hostctl/schema"
 // Targets of objects, by kind:
 //
 //	network, volume, container, agent                a Docker host ("host-1")
-//	user, runtime, vhost                             a node ("web-1-0")
+//	secret, user, runtime, vhost                     a node ("web-1-0")
 //	webroot                                          a web shard ("web-1"), applied through any ready node of it
 //	database, databaseuser                           a database shard ("db-1"), applied through the node that takes writes
 //	zone, rrset                                      the DNS of a cluster ("eu-1-dns"), applied through any ready dns node
@@ -123,6 +123,7 @@ type Runtime struct {
 	Version     string             `json:"version"`
 	Login       string             `json:"login"`
 	Env         map[string]string  `json:"env,omitempty"`
+	Secrets     map[string]Held    `json:"secrets,omitempty"` // variables that are secrets of the same node
 	INI         map[string]string  `json:"ini,omitempty"`
 	FPM         schema.FPM         `json:"fpm"`
 	MemoryLimit int64              `json:"memoryLimit,omitempty"` // bytes

@@ -37,7 +37,7 @@ func Allocated(s State) []Allocation {
 // Owned returns an object as it was observed with the owner and the needs of the one that it was planned as: what is
 // observed says neither.
 func Owned(observed, planned Object) (Object, error) {
-	b, err := json.Marshal(envelope{Ref: observed.Ref(), Owner: planned.Owner(), Needs: planned.Needs(), Spec: content(observed)})
+	b, err := json.Marshal(envelope{Ref: observed.Ref(), Owner: planned.Owner(), Needs: planned.Needs(), Spec: content(observed), Found: foundOf(planned)})
 	if err != nil {
 		return nil, err
 	}

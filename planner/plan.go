@@ -15,6 +15,7 @@ type Live struct {
 	Targets     []Target          // of the last plan that was applied, and of those begun since: where objects that are to go can be found
 	Memory      Memory            // what is remembered of the last plan that was applied
 	Due         []Ref             // kept for their data, for long enough; sorted
+	Generations map[Generated]int // of generated secrets, those above the first
 	Lately      []Lately          // how Version was reached, as far as that is known: each begins where the one before ends
 }
 

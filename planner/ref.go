@@ -15,6 +15,7 @@ const (
 	KindVolume       Kind = "volume"
 	KindContainer    Kind = "container"
 	KindAgent        Kind = "agent"
+	KindSecret       Kind = "secret"
 	KindUser         Kind = "user"
 	KindWebroot      Kind = "webroot"
 	KindRuntime      Kind = "runtime"
@@ -30,8 +31,8 @@ const (
 
 // Ladder is every kind from the lowest rung up. Objects are made upwards and removed downwards.
 var Ladder = []Kind{
-	KindNetwork, KindVolume, KindContainer, KindAgent, KindUser, KindWebroot, KindRuntime, KindVhost,
-	KindDatabase, KindDatabaseUser, KindZone, KindBackend, KindServer, KindRoute, KindRRset,
+	KindNetwork, KindVolume, KindContainer, KindAgent, KindSecret, KindUser, KindWebroot, KindRuntime,
+	KindVhost, KindDatabase, KindDatabaseUser, KindZone, KindBackend, KindServer, KindRoute, KindRRset,
 }
 
 // Rung returns the place of a kind on the ladder, and whether there is such a kind. It is asked for every object and every
@@ -46,28 +47,30 @@ func (k Kind) Rung() (int, bool) {
 		return 2, true
 	case KindAgent:
 		return 3, true
-	case KindUser:
+	case KindSecret:
 		return 4, true
-	case KindWebroot:
+	case KindUser:
 		return 5, true
-	case KindRuntime:
+	case KindWebroot:
 		return 6, true
-	case KindVhost:
+	case KindRuntime:
 		return 7, true
-	case KindDatabase:
+	case KindVhost:
 		return 8, true
-	case KindDatabaseUser:
+	case KindDatabase:
 		return 9, true
-	case KindZone:
+	case KindDatabaseUser:
 		return 10, true
-	case KindBackend:
+	case KindZone:
 		return 11, true
-	case KindServer:
+	case KindBackend:
 		return 12, true
-	case KindRoute:
+	case KindServer:
 		return 13, true
-	case KindRRset:
+	case KindRoute:
 		return 14, true
+	case KindRRset:
+		return 15, true
 	}
 	return 0, false
 }

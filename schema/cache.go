@@ -13,11 +13,12 @@ type Cache interface {
 // it was put into a Cache.
 type Parsed struct {
 	entries []*entry
-	errors  []*Error // without File
-	size    int64    // bytes of the blob
-	yaml    bool     // entries and errors were read; otherwise only size is known
-	unread  bool     // the file declares more than entries tell
-	pointer bool     // the blob is a git LFS pointer, not the file
+	errors  []*Error    // without File
+	size    int64       // bytes of the blob
+	yaml    bool        // entries and errors were read; otherwise only size is known
+	unread  bool        // the file declares more than entries tell
+	secret  *secretFile // the blob is a file in the SOPS format, which declares nothing
+	pointer bool        // the blob is a git LFS pointer, not the file
 }
 
 // NewCache returns a Cache in memory.

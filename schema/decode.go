@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"hostctl/schema/sops"
 )
 
 // entry is one resource as its blob declares it. Position.File and what comes from the folder (Tenant, Cluster) are
@@ -53,7 +55,13 @@ func parseBlob(data []byte) (p *Parsed) {
 		}
 	}()
 	p = &Parsed{size: int64(len(data)), yaml: true, pointer: bytes.HasPrefix(data, []byte(lfsPrefix))}
+	if sops.Is(data) {
+		p.secret = parseSecretFile(data)
+		p.errors = p.secret.errors
+		return p
+	}
 	roots, errs := parseYAML(data)
+	errs = append(errs, plainSecrets(data)...)
 	p.errors, p.unread = errs, len(errs) > 0 && len(roots) == 0
 	for _, root := range roots {
 		d := &decoder{root: root}

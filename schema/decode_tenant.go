@@ -31,12 +31,13 @@ func decodeWebroot(d *decoder, spec *yaml.Node) any {
 		Runtime:      d.runtime(runtime),
 		DocumentRoot: d.value(child(spec, "documentRoot"), CheckRelPath),
 		Env:          d.env(child(spec, "env")),
+		SecretEnv:    d.secretEnv(child(spec, "env")),
 		PHP:          PHP{INI: d.ini(child(php, "ini")), FPM: d.fpm(child(php, "fpm"))},
 	}
 	if php != nil && w.Runtime.Type != RuntimePHP && w.Runtime.Type != "" {
 		d.fail(php, "is for php runtimes; this one is %s: take it out", w.Runtime.Type)
 	}
-	if env := child(spec, "env"); len(w.Env) > 0 && w.Runtime.Type == RuntimeStatic {
+	if env := child(spec, "env"); len(w.Env)+len(w.SecretEnv) > 0 && w.Runtime.Type == RuntimeStatic {
 		d.fail(env, "a static site runs nothing that reads variables; take them out")
 	}
 	w.Redirects = d.redirects(child(spec, "redirects"))

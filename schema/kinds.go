@@ -257,6 +257,7 @@ type Webroot struct {
 	DocumentRoot string        // relpath below the webroot; "" is the webroot itself
 	Content      []ContentFile // the files of content.path, sorted by path; empty means the tenant brings them
 	Env          map[string]string
+	SecretEnv    map[string]Secret // variables whose values the repository doesn't hold in clear; none is in Env too
 	PHP          PHP
 	Redirects    []Redirect
 }

@@ -57,6 +57,7 @@ func loadAll(t Tree, cache Cache) (Manifest, error) {
 	if err := l.contents(c); err != nil {
 		return Manifest{}, err
 	}
+	l.secrets(c)
 	c.check()
 	m := c.manifest()
 	m.Parts = l.layout.parts()
@@ -153,6 +154,10 @@ func (l *loader) declare(c *catalog) {
 			at := *e
 			at.File = f.path
 			l.errors = append(l.errors, &at)
+		}
+		if p.secret == nil && isSecretFile(f.path) {
+			l.fail(f.path, "isn't encrypted: a file of this name is in the SOPS format; 'hostctl secret set' writes such a file, and what stands here in clear must be changed where it is used")
+			continue
 		}
 		for _, e := range p.entries {
 			c.declare(f, e)

@@ -401,7 +401,8 @@ type Change struct {
 	New           []byte                 `protobuf:"bytes,3,opt,name=new,proto3" json:"new,omitempty"`       // empty when it is deleted
 	Expect        string                 `protobuf:"bytes,4,opt,name=expect,proto3" json:"expect,omitempty"`
 	Id            int64                  `protobuf:"varint,5,opt,name=id,proto3" json:"id,omitempty"`
-	Force         bool                   `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"` // what is there is overwritten, whatever it is
+	Force         bool                   `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`  // what is there is overwritten, whatever it is
+	Secret        []byte                 `protobuf:"bytes,7,opt,name=secret,proto3" json:"secret,omitempty"` // of a secret that is made or changed: its value in clear. Never logged, never kept beside the change
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -476,6 +477,13 @@ func (x *Change) GetForce() bool {
 		return x.Force
 	}
 	return false
+}
+
+func (x *Change) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
 }
 
 type ApplyReply struct {
@@ -1129,14 +1137,15 @@ const file_agent_proto_rawDesc = "" +
 	"\n" +
 	"KindsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x82\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9a\x01\n" +
 	"\x06Change\x12\x16\n" +
 	"\x06action\x18\x01 \x01(\tR\x06action\x12\x10\n" +
 	"\x03old\x18\x02 \x01(\fR\x03old\x12\x10\n" +
 	"\x03new\x18\x03 \x01(\fR\x03new\x12\x16\n" +
 	"\x06expect\x18\x04 \x01(\tR\x06expect\x12\x0e\n" +
 	"\x02id\x18\x05 \x01(\x03R\x02id\x12\x14\n" +
-	"\x05force\x18\x06 \x01(\bR\x05force\"@\n" +
+	"\x05force\x18\x06 \x01(\bR\x05force\x12\x16\n" +
+	"\x06secret\x18\a \x01(\fR\x06secret\"@\n" +
 	"\n" +
 	"ApplyReply\x122\n" +
 	"\aresults\x18\x01 \x03(\v2\x18.hostctl.agent.v1.ResultR\aresults\"L\n" +

@@ -26,6 +26,7 @@ import (
 	"hostctl/agent/allow"
 	"hostctl/agent/generation"
 	"hostctl/agent/s6"
+	"hostctl/agent/secrets"
 	"hostctl/executors"
 	"hostctl/planner"
 )
@@ -39,6 +40,8 @@ type Options struct {
 	Tenants string  // "" is planner.TenantsRoot
 	Data    string  // "" is /var/lib/php/hostctl
 	Web     string  // "" is www-data: user and group of the web server
+
+	Secrets *secrets.Folder // of variables that are secrets; nil where there are none
 }
 
 // Manager is the executor.
@@ -151,7 +154,11 @@ func (m *Manager) file(c planner.Change) (planner.Runtime, []byte, error) {
 		bare := planner.Runtime{Meta: r.Meta, Tenant: r.Tenant, Site: r.Site, Type: r.Type, Version: r.Version, Login: r.Login}
 		return r, nil, check(bare)
 	}
-	data, err := render(r, m.paths())
+	values, err := m.values(r)
+	if err != nil {
+		return r, nil, err
+	}
+	data, err := render(r, m.paths(), values)
 	if err != nil {
 		return r, nil, err
 	}

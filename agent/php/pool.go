@@ -53,6 +53,12 @@ func check(r planner.Runtime) error {
 			errs = append(errs, fmt.Errorf("variable %s %w", k, err))
 		}
 	}
+	for _, k := range slices.Sorted(maps.Keys(r.Secrets)) {
+		errs = append(errs, schema.CheckEnvName(k))
+		if _, twice := r.Env[k]; twice {
+			errs = append(errs, fmt.Errorf("variable %s is a secret and isn't one", k))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -73,8 +79,11 @@ func (p paths) dataOf(r planner.Runtime) string { return path.Join(p.data, r.Ten
 
 // render writes a pool's file. The first line holds the object itself, so that what is in use can be read back. Its socket
 // is relative to the prefix that its master is started with, so the file is the same in every generation.
-func render(r planner.Runtime, p paths) ([]byte, error) {
-	if err := check(r); err != nil {
+//
+// values are those of the variables that are secrets. They are in the file, which only root may read, as is its folder:
+// what FPM takes from its own environment every pool could read in /proc.
+func render(r planner.Runtime, p paths, values map[string]string) ([]byte, error) {
+	if err := errors.Join(check(r), checkValues(r, values)); err != nil {
 		return nil, err
 	}
 	site, data := path.Join(p.tenants, r.Tenant, r.Site), p.dataOf(r)
@@ -116,6 +125,9 @@ func render(r planner.Runtime, p paths) ([]byte, error) {
 	}
 	for _, k := range slices.Sorted(maps.Keys(r.Env)) {
 		set("env["+k+"]", r.Env[k])
+	}
+	for _, k := range slices.Sorted(maps.Keys(r.Secrets)) {
+		set("env["+k+"]", values[k])
 	}
 	return []byte(b.String()), nil
 }
@@ -204,7 +216,7 @@ func parse(file []byte, p paths) (planner.Runtime, error) {
 	if !ok {
 		return planner.Runtime{}, fmt.Errorf("it describes a %s", o.Ref().Kind)
 	}
-	want, err := render(r, p)
+	want, err := render(r, p, secretValues(file, r))
 	if err != nil {
 		return planner.Runtime{}, err
 	}

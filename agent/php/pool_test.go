@@ -26,7 +26,7 @@ func FuzzEnv(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, value string) {
 		r := pool()
 		r.Env = map[string]string{name: value}
-		text, err := render(r, testPaths)
+		text, err := render(r, testPaths, nil)
 		if err != nil {
 			if value != "" && strings.Contains(err.Error(), value) && len(value) > 8 && strings.Contains(err.Error(), "variable") && !strings.Contains(name, value) {
 				t.Errorf("the error holds the value: %v", err)
@@ -39,14 +39,14 @@ func FuzzEnv(f *testing.F) {
 				lines = append(lines, rest)
 			}
 		}
-		if len(lines) != 1 || unquote(strings.TrimSuffix(lines[0], "\n"), name) != value {
+		if len(lines) != 1 || unquoted(strings.TrimSuffix(lines[0], "\n"), name) != value {
 			t.Errorf("%s=%q is written as %q", name, value, lines)
 		}
 	})
 }
 
-// unquote reads `NAME] = 'a'"'"'b'` as PHP's INI scanner does.
-func unquote(line, name string) string {
+// unquoted reads `NAME] = 'a'"'"'b'` as PHP's INI scanner does.
+func unquoted(line, name string) string {
 	rest, ok := strings.CutPrefix(line, name+"] = ")
 	if !ok {
 		return "not the variable: " + line
@@ -98,7 +98,7 @@ func TestMemory(t *testing.T) {
 func TestParse(t *testing.T) {
 	r := pool()
 	r.Env = map[string]string{"A": "it's"}
-	text, err := render(r, testPaths)
+	text, err := render(r, testPaths, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

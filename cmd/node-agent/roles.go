@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"time"
 
 	"hostctl/agent/blobs"
 	"hostctl/agent/nginx"
 	"hostctl/agent/php"
+	"hostctl/agent/secrets"
 	"hostctl/agent/users"
 	"hostctl/agent/webroots"
 	"hostctl/executors"
@@ -23,9 +25,25 @@ import (
 
 // executorsOf returns what a node of this role serves. Each looks at what is there before it touches it.
 func executorsOf(ctx context.Context, c config, kept *blobs.Folder, log *slog.Logger) (map[planner.Kind]executors.Executor, error) {
+	folder, err := secrets.Open(filepath.Join(c.State, "secrets"))
+	if err != nil {
+		return nil, err
+	}
+	served, err := roleExecutors(ctx, c, kept, folder, log)
+	if err != nil {
+		return nil, err
+	}
+	if served == nil {
+		return nil, nil // it takes no changes
+	}
+	served[planner.KindSecret] = checked.New(secrets.New(secrets.Options{Node: c.Node, Folder: folder}))
+	return served, nil
+}
+
+func roleExecutors(ctx context.Context, c config, kept *blobs.Folder, folder *secrets.Folder, log *slog.Logger) (map[planner.Kind]executors.Executor, error) {
 	switch schema.Role(c.Role) {
 	case schema.RoleWeb:
-		return web(ctx, c, kept, log)
+		return web(ctx, c, kept, folder, log)
 	case schema.RoleServiceDB:
 		return nil, nil // its database is the image's; hostd only asks whether it is there
 	case schema.RoleLB:
@@ -44,7 +62,7 @@ const upWithin = 10 * time.Second
 // webGroup is who nginx's workers are.
 const webGroup = "www-data"
 
-func web(ctx context.Context, c config, kept *blobs.Folder, log *slog.Logger) (map[planner.Kind]executors.Executor, error) {
+func web(ctx context.Context, c config, kept *blobs.Folder, folder *secrets.Folder, log *slog.Logger) (map[planner.Kind]executors.Executor, error) {
 	u, err := user.LookupGroup(webGroup)
 	if err != nil {
 		return nil, err
@@ -53,7 +71,7 @@ func web(ctx context.Context, c config, kept *blobs.Folder, log *slog.Logger) (m
 	if err != nil {
 		return nil, err
 	}
-	pools := php.New(php.Options{Node: c.Node})
+	pools := php.New(php.Options{Node: c.Node, Secrets: folder})
 	if err := pools.Start(ctx); err != nil { // the agent has to serve all the same, or nobody could repair it
 		log.Error("start PHP", "error", err)
 	}

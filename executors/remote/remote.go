@@ -30,6 +30,7 @@ const (
 	maxMessage = 16 << 20 // as the agent's
 	maxBatch   = 3 << 20  // bytes of changes in one message
 	maxIDs     = 20_000   // blob ids in one message
+	maxSecret  = 64 << 10 // bytes of a secret's value
 )
 
 // Options say which agent to speak to, and for whom.
@@ -41,6 +42,7 @@ type Options struct {
 	Fence    int64               // number of the run
 	Blobs    executors.Blobs     // the files of webroots; nil where none are applied
 	Policy   *schema.DriftPolicy // what the node does about drift from now on; nil: as before
+	Secrets  executors.Secrets   // the values of secrets; nil where none are applied
 }
 
 // Agent is an executor and observer at the other end of a connection.
@@ -108,6 +110,9 @@ func messages(cs []planner.Change) [][]int {
 		if c.New != nil {
 			n += len(planner.Encode(c.New))
 		}
+		if _, ok := c.New.(planner.Secret); ok {
+			n += maxSecret
+		}
 		if size+n > maxBatch {
 			ms, size = append(ms, nil), 0
 		}
@@ -122,9 +127,13 @@ func (a *Agent) applyMessage(ctx context.Context, cs []planner.Change, indices [
 	r := &agentpb.ApplyRequest{Instance: a.Instance, Fence: a.Fence, Policy: policy(a.Policy)}
 	var sent []int
 	for _, i := range indices {
-		if errs[i] = lacks(cs[i], lacking); errs[i] == nil {
+		if errs[i] = lacks(cs[i], lacking); errs[i] != nil {
+			continue
+		}
+		m := encode(cs[i])
+		if m.Secret, errs[i] = a.reveal(ctx, cs[i]); errs[i] == nil {
 			sent = append(sent, i)
-			r.Changes = append(r.Changes, encode(cs[i]))
+			r.Changes = append(r.Changes, m)
 		}
 	}
 	if len(sent) == 0 {
