@@ -61,6 +61,7 @@ type options struct {
 	state    string
 	database string
 	agent    string
+	ageKey   string
 	branch   string
 	destroy  []string // what may be destroyed
 
@@ -95,6 +96,7 @@ push, keeps it too.`,
 	f.StringVar(&o.database, "database", os.Getenv("HOSTCTL_DATABASE"), "the inventory: a `URL`, postgres://user@host/name or sqlite:file; without it inventory.db in the state folder ($HOSTCTL_DATABASE)")
 	f.Lookup("database").DefValue = "" // no help shows it: it may hold a password
 	f.StringVar(&o.agent, "agent", os.Getenv("HOSTCTL_AGENT"), "the node-agent `program`; without it the one beside hostctl ($HOSTCTL_AGENT)")
+	f.StringVar(&o.ageKey, "age-key", os.Getenv("HOSTCTL_AGE_KEY"), "`file` of the age key that opens secrets; without it age.key in the state folder ($HOSTCTL_AGE_KEY)")
 	f.StringVar(&o.branch, "branch", "main", "the `branch` that is made true")
 	root.SetHelpCommand(helpVerb())
 	root.AddCommand(initVerb(o), validateVerb(o), planVerb(o), showVerb(o), previewVerb(o), applyVerb(o), statusVerb(o), trashVerb(o), historyVerb(o), whyVerb(o),

@@ -37,7 +37,7 @@ func (o *options) platform(ctx context.Context, repository string) (*wire.Platfo
 
 // inventory opens the inventory to look at it. One that isn't there is not made: its folder is likely misspelled.
 func (o *options) inventory(ctx context.Context) (*inventory.Store, error) {
-	c := wire.Config{State: o.state, Database: o.database}
+	c := wire.Config{State: o.state, Database: o.database, AgeKey: o.ageKey}
 	if isMissing(c.InventoryFile()) {
 		return nil, fmt.Errorf("there is no inventory %s; name the platform's folder with --state, or make a new one: 'hostctl plan --state %s'",
 			c.InventoryFile(), o.state)

@@ -18,6 +18,7 @@ type config struct {
 	State     string        `env:"HOSTD_STATE" envDefault:"/var/lib/hostctl"`
 	Database  string        `env:"HOSTD_DATABASE"`
 	Agent     string        `env:"HOSTD_AGENT"`
+	AgeKey    string        `env:"HOSTD_AGE_KEY"`
 	Listen    string        `env:"HOSTD_LISTEN" envDefault:"127.0.0.1:9470"`
 	LookEvery time.Duration `env:"HOSTD_LOOK_EVERY" envDefault:"15s"`
 
@@ -35,6 +36,7 @@ func (c *config) flags() *flag.FlagSet {
 	f.StringVar(&c.Database, "database", c.Database, "the inventory: a `URL`, postgres://user@host/name or sqlite:file; without it inventory.db in the state folder (HOSTD_DATABASE)")
 	f.Lookup("database").DefValue = "" // no help shows it: it may hold a password
 	f.StringVar(&c.Agent, "agent", c.Agent, "the node-agent `program`; without it the one beside hostd (HOSTD_AGENT)")
+	f.StringVar(&c.AgeKey, "age-key", c.AgeKey, "`file` of the age key that opens secrets; without it age.key in the state folder (HOSTD_AGE_KEY)")
 	f.StringVar(&c.Listen, "listen", c.Listen, "`address` of /healthz, /readyz and /metrics; empty for none (HOSTD_LISTEN)")
 	f.DurationVar(&c.LookEvery, "look-every", c.LookEvery, "`time` between looks at the engines, and whether the nodes answer (HOSTD_LOOK_EVERY)")
 	f.DurationVar(&c.ObserveEvery, "observe-every", c.ObserveEvery, "`time` between looks for drift at all that the far sides hold (HOSTD_OBSERVE_EVERY)")

@@ -110,7 +110,7 @@ func leading(ctx context.Context, c config, t *term, health *health, log *slog.L
 func open(ctx context.Context, c config, t *term, log *slog.Logger) (*wire.Platform, error) {
 	for {
 		platform, err := wire.Open(ctx, wire.Config{
-			State: c.State, Database: c.Database, Agent: c.Agent, Repo: c.Repo, Branch: c.Branch, Program: "hostd", Log: log,
+			State: c.State, Database: c.Database, Agent: c.Agent, AgeKey: c.AgeKey, Repo: c.Repo, Branch: c.Branch, Program: "hostd", Log: log,
 		})
 		if err == nil || !t.stopped {
 			return platform, err

@@ -27,6 +27,7 @@ type farSides struct {
 	controller tls.Certificate
 	instance   string
 	agent      agentProgram
+	config     Config
 }
 
 func newFarSides(ctx context.Context, c Config, inventory reconciler.Inventory, agent agentProgram) (*farSides, error) {
@@ -42,7 +43,7 @@ func newFarSides(ctx context.Context, c Config, inventory reconciler.Inventory, 
 	if err != nil {
 		return nil, err
 	}
-	return &farSides{ca: ca, controller: controller, instance: instance, agent: agent}, nil
+	return &farSides{ca: ca, controller: controller, instance: instance, agent: agent, config: c}, nil
 }
 
 // connect implements reconciler.Connect.
@@ -108,6 +109,7 @@ func (f *farSides) node(t planner.Target, s reconciler.Session) (executors.Execu
 	}
 	far, err := remote.Dial(remote.Options{
 		Address: t.Address, Node: t.Name, TLS: secure, Instance: s.Instance, Fence: s.Fence, Blobs: s.Blobs, Policy: s.Drift,
+		Secrets: newRevealer(f.config, s.Blobs),
 	})
 	if err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ type Config struct {
 	State    string // folder of the inventory, the CA and hostd's socket
 	Database string // "sqlite:FILE" or "postgres://…"; "" is inventory.db in State
 	Agent    string // the node-agent program; "" looks beside this program
+	AgeKey   string // file of the age key that opens secrets; "" is age.key in State
 	Repo     string // the config repository; "" for none: then only files can be planned
 	Branch   string
 	Program  string        // for the holder of the run lock: hostctl or hostd
