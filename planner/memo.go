@@ -65,7 +65,7 @@ func learn(d *draft) *settled {
 	s := &settled{
 		instance: d.live.Instance, version: d.live.Version, parts: d.m.Parts, state: d.live.State, allocations: d.live.Allocations,
 		generations: d.live.Generations,
-		objects: map[string]State{}, zones: map[string]string{}, domains: map[string][]string{}, open: map[string]bool{},
+		objects:     map[string]State{}, zones: map[string]string{}, domains: map[string][]string{}, open: map[string]bool{},
 	}
 	for ref, o := range s.state {
 		s.put(ref, o)
