@@ -52,7 +52,9 @@ func (o *Opened) SetRecipients(recipients []string) error {
 
 // Rotate encrypts every value with a new data key, for the same recipients.
 func (o *Opened) Rotate() error {
+	was := o.key
 	o.newKey()
+	o.resealComments(o.doc, nil, was)
 	for _, l := range o.leafs {
 		if !l.sealed {
 			continue
