@@ -32,6 +32,8 @@ type MemoryCache struct {
 	parsed map[BlobID]*Parsed
 	used   map[BlobID]bool // since the last Forget
 	last   *linked         // of the last Load without an error
+	fresh  int             // blobs that were put
+	begin  func() []byte   // what Save returned, nil once it was read
 }
 
 func (c *MemoryCache) takeLinked() *linked {
@@ -52,6 +54,9 @@ func (c *MemoryCache) putLinked(last *linked) {
 func (c *MemoryCache) Get(id BlobID) (*Parsed, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.begin != nil {
+		c.beginLocked()
+	}
 	p, ok := c.parsed[id]
 	if ok {
 		c.used[id] = true
@@ -65,6 +70,7 @@ func (c *MemoryCache) Put(id BlobID, p *Parsed) {
 	defer c.mu.Unlock()
 	c.parsed[id] = p
 	c.used[id] = true
+	c.fresh++
 }
 
 // Forget drops every blob that nothing asked for since the last Forget, so that a long-lived cache stays as big as the

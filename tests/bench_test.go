@@ -24,23 +24,31 @@ import (
 //
 //	first     a folder, against an empty inventory
 //	first-git the same, from a commit of a bare repository
-//	again     a commit that was wholly applied, against its inventory: no changes
+//	again     a commit that was wholly applied, against its inventory: no changes, and nothing known of it
+//	unchanged the same once more
 //	edit      a commit that adds one record to it
+//	all       a commit that adds a host name to every tenant
 func BenchmarkPlan(b *testing.B) {
 	p := newLargePlatform(b)
 	b.Run("first", func(b *testing.B) { p.bench(b, exitChanges, "plan", "-C", p.work) })
 	b.Run("first-git", func(b *testing.B) { p.bench(b, exitChanges, "plan", "-C", p.bare) })
 	objects := p.apply(b)
 	b.Run("again", func(b *testing.B) {
+		p.forget = true
 		p.bench(b, exitSame, "plan", "-C", p.bare, "--state", p.state)
+		p.forget = false
 		b.ReportMetric(float64(objects), "objects")
 	})
+	b.Run("unchanged", func(b *testing.B) { p.bench(b, exitSame, "plan", "-C", p.bare, "--state", p.state) })
 	p.edit(b)
 	b.Run("edit", func(b *testing.B) { p.bench(b, exitChanges, "plan", "-C", p.bare, "--state", p.state) })
+	p.editAll(b)
+	b.Run("all", func(b *testing.B) { p.bench(b, exitChanges, "plan", "-C", p.bare, "--state", p.state) })
 }
 
-// BenchmarkPlanWarm plans the same platform as hostd does, which keeps what it has read: commits that add one record each.
-// It comes after BenchmarkPlan, for what it keeps would count as the memory of the programs that are started later.
+// BenchmarkPlanWarm plans the same platform as hostd does, which keeps what it has read: the same commit again, commits
+// that add one record each, and one that adds a host name to every tenant. It comes after BenchmarkPlan, for what it keeps
+// would count as the memory of the programs that are started later.
 func BenchmarkPlanWarm(b *testing.B) {
 	p := newLargePlatform(b)
 	p.apply(b)
@@ -48,22 +56,44 @@ func BenchmarkPlanWarm(b *testing.B) {
 	must(b, err)
 	defer func() { must(b, w.Close()) }()
 	p.plan(b, w)
+	b.Run("unchanged", func(b *testing.B) { p.benchWarm(b, w, func() {}) })
+	b.Run("edit", func(b *testing.B) {
+		p.benchWarm(b, w, func() { p.edit(b) })
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		b.ReportMetric(float64(m.HeapAlloc)/(1<<20), "MB-kept")
+	})
+	b.Run("all", func(b *testing.B) { p.benchWarm(b, w, func() { p.editAll(b) }) })
+}
+
+// benchWarm plans after an edit each time.
+func (p *largePlatform) benchWarm(b *testing.B, w inmemory.World, edit func()) {
+	b.ReportAllocs()
+	var cpu time.Duration
 	for b.Loop() {
 		b.StopTimer()
-		p.edit(b)
+		edit()
+		before := processorTime(b)
 		b.StartTimer()
-		if changes := p.plan(b, w); changes == 0 {
-			b.Fatal("the edit isn't in the plan")
-		}
+		p.plan(b, w)
+		b.StopTimer()
+		cpu += processorTime(b) - before
+		b.StartTimer()
 	}
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	b.ReportMetric(float64(m.HeapAlloc)/(1<<20), "MB-kept")
+	b.ReportMetric(cpu.Seconds()/float64(b.N), "cpu-s/op")
+}
+
+// processorTime is what this process has used, of all threads.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var r syscall.Rusage
+	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &r))
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
 // plan plans the newest commit and returns how many changes that makes.
-func (p largePlatform) plan(b *testing.B, w inmemory.World) int {
+func (p *largePlatform) plan(b *testing.B, w inmemory.World) int {
 	b.Helper()
 	head, err := w.Source.Head(b.Context())
 	must(b, err)
@@ -82,9 +112,12 @@ const (
 type largePlatform struct {
 	hostctl, agent    string
 	work, bare, state string
+
+	options generate.Options
+	forget  bool // what a process has left for the next one
 }
 
-func newLargePlatform(b *testing.B) largePlatform {
+func newLargePlatform(b *testing.B) *largePlatform {
 	b.Helper()
 	o := generate.Options{Tenants: 10_000, FQDNs: 10}
 	if testing.Short() {
@@ -99,7 +132,8 @@ func newLargePlatform(b *testing.B) largePlatform {
 func newPlatform(b *testing.B, o generate.Options) largePlatform {
 	b.Helper()
 	dir := b.TempDir()
-	p := largePlatform{
+	p := &largePlatform{
+		options: o,
 		hostctl: filepath.Join(dir, "hostctl"), agent: filepath.Join(dir, "node-agent"),
 		work: filepath.Join(dir, "work"), bare: filepath.Join(dir, "bare.git"), state: filepath.Join(dir, "state"),
 	}
@@ -116,23 +150,26 @@ func newPlatform(b *testing.B, o generate.Options) largePlatform {
 	return p
 }
 
-func (p largePlatform) platform() inmemory.Platform {
+func (p *largePlatform) platform() inmemory.Platform {
 	return inmemory.Platform{Repo: p.bare, State: p.state, Agent: p.agent}
 }
 
-func (p largePlatform) commit(b *testing.B, message string) {
+func (p *largePlatform) commit(b *testing.B, message string) {
 	b.Helper()
 	run(b, p.work, "git", "add", "--all")
 	run(b, p.work, "git", "commit", "--quiet", "-m", message)
 }
 
 // bench runs hostctl and reports its peak memory, and its processor time: that hardly depends on who else is at work.
-func (p largePlatform) bench(b *testing.B, want int, args ...string) {
+func (p *largePlatform) bench(b *testing.B, want int, args ...string) {
 	var (
 		peak int64 // KiB (getrusage(2), ru_maxrss)
 		cpu  time.Duration
 	)
 	for b.Loop() {
+		if p.forget {
+			must(b, os.RemoveAll(filepath.Join(p.state, "cache")))
+		}
 		c := exec.Command(p.hostctl, args...)
 		c.Env = append(os.Environ(), "HOSTCTL_AGENT="+p.agent)
 		out, err := c.Output()
@@ -156,7 +193,7 @@ func stderrOf(err error) []byte {
 
 // apply carries the commit out on far sides in memory, so that the inventory in the state folder holds all of it. It
 // does so in a process of its own: what Linux says of a child's peak memory counts its parent's (getrusage(2)).
-func (p largePlatform) apply(b *testing.B) (objects int) {
+func (p *largePlatform) apply(b *testing.B) (objects int) {
 	b.Helper()
 	c := p.applying()
 	out, err := c.Output()
@@ -205,7 +242,7 @@ func TestMain(m *testing.M) {
 }
 
 // edit pushes a commit that adds a record to the first tenant's zone, another one each time.
-func (p largePlatform) edit(b *testing.B) {
+func (p *largePlatform) edit(b *testing.B) {
 	b.Helper()
 	file := filepath.Join(p.work, "tenants", generate.Tenant(0), generate.Tenant(0)+".yaml")
 	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
@@ -215,6 +252,15 @@ func (p largePlatform) edit(b *testing.B) {
 	_, err = fmt.Fprintf(f, "    - {name: new-%d, type: A, values: [192.0.2.1]}\n", info.Size())
 	must(b, errors.Join(err, f.Close()))
 	p.commit(b, "One more record")
+	run(b, p.work, "git", "push", "--quiet", p.bare, "main")
+}
+
+// editAll pushes a commit that adds a host name to every tenant.
+func (p *largePlatform) editAll(b *testing.B) {
+	b.Helper()
+	p.options.FQDNs++
+	must(b, generate.Write(p.work, p.options))
+	p.commit(b, "One more host name for everybody")
 	run(b, p.work, "git", "push", "--quiet", p.bare, "main")
 }
 

@@ -40,6 +40,9 @@ type Config struct {
 type Platform struct {
 	*reconciler.Reconciler
 	Store *inventory.Store
+
+	parsed *cacheFile // nil: nothing is kept
+	blobs  *schema.MemoryCache
 }
 
 // Open wires a reconciler. The state folder is made where it isn't there.
@@ -74,14 +77,25 @@ func Open(ctx context.Context, c Config) (*Platform, error) {
 		Cache:     schema.NewCache(),
 		Memo:      &planner.Memo{},
 	}}
-	if u := openUnchanged(c.State); u != nil && c.Short {
+	if u := cacheIn(c.State, "unchanged"); u != nil && c.Short {
 		p.Unchanged = u
+	}
+	if p.parsed = cacheIn(c.State, "parsed-"+c.Program); p.parsed != nil {
+		p.blobs = schema.NewCacheOf(func() []byte { return p.parsed.Get("blobs") })
+		p.Cache = p.blobs
 	}
 	return p, nil
 }
 
-// Close releases the inventory.
-func (p *Platform) Close() error { return p.Store.Close() }
+// Close releases the inventory, and leaves what was parsed for the next process.
+func (p *Platform) Close() error {
+	if p.parsed != nil {
+		if b, worth := p.blobs.Save(); worth {
+			p.parsed.Put("blobs", b)
+		}
+	}
+	return p.Store.Close()
+}
 
 func openSource(c Config) (reconciler.Source, error) {
 	if c.Repo == "" {

@@ -8,21 +8,21 @@ import (
 	"testing"
 )
 
-// TestUnchanged: what was put last is found by its key, by this program alone, and whatever else is in the file is nothing.
-func TestUnchanged(t *testing.T) {
+// TestCache: what was put last is found by its key, by this program alone, and whatever else is in the file is nothing.
+func TestCache(t *testing.T) {
 	state := t.TempDir()
-	u := openUnchanged(state)
+	u := cacheIn(state, "plan")
 	if u.Get("a") != nil {
 		t.Error("found in nothing")
 	}
 	u.Put("a", []byte("plan a\n"))
-	if got := openUnchanged(state).Get("a"); !bytes.Equal(got, []byte("plan a\n")) {
+	if got := cacheIn(state, "plan").Get("a"); !bytes.Equal(got, []byte("plan a\n")) {
 		t.Errorf("found %q", got)
 	}
 	if u.Get("b") != nil || u.Get("") != nil {
 		t.Error("another key finds it")
 	}
-	if other := (&unchanged{file: u.file, program: "1 2"}); other.Get("a") != nil {
+	if other := (&cacheFile{file: u.file, program: "1 2"}); other.Get("a") != nil {
 		t.Error("another program finds it")
 	}
 	for _, text := range []string{"", "\x00", "\n", "a", string(u.head("a")[:10])} {
@@ -51,13 +51,13 @@ func TestUnchanged(t *testing.T) {
 	}
 }
 
-// TestUnchangedReadOnly: a folder that can't be written to, or is none, is no reason to fail.
-func TestUnchangedReadOnly(t *testing.T) {
+// TestCacheReadOnly: a folder that can't be written to, or is none, is no reason to fail.
+func TestCacheReadOnly(t *testing.T) {
 	state := t.TempDir()
 	if err := os.WriteFile(filepath.Join(state, "cache"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	u := openUnchanged(state)
+	u := cacheIn(state, "plan")
 	u.Put("a", []byte("plan"))
 	if u.Get("a") != nil {
 		t.Error("found where nothing can be put")
