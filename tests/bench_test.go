@@ -134,7 +134,7 @@ func newLargePlatform(b *testing.B) *largePlatform {
 	return newPlatform(b, o)
 }
 
-func newPlatform(b *testing.B, o generate.Options) largePlatform {
+func newPlatform(b *testing.B, o generate.Options) *largePlatform {
 	b.Helper()
 	dir := b.TempDir()
 	p := &largePlatform{

@@ -117,7 +117,7 @@ func reportKilled(b *testing.B, said, known int) {
 }
 
 // recorded returns how many objects the inventory knows, and how many of them without a doubt.
-func (p largePlatform) recorded(b *testing.B) (known, whole int) {
+func (p *largePlatform) recorded(b *testing.B) (known, whole int) {
 	b.Helper()
 	w, err := inmemory.Open(b.Context(), p.platform())
 	must(b, err)
