@@ -263,8 +263,8 @@ func TestLoopTellsWhatIsSuperseded(t *testing.T) {
 	wantKinds(t, "a commit that nobody knows", l.follow(strings.Repeat("ab", 20)), "superseded")
 }
 
-// Another program's run is waited for, and that is told once.
-func TestLoopWaitsForAnotherRun(t *testing.T) {
+// Another program's run is waited for, and that is told once. Meanwhile the loop answers, and takes what is newer (G14).
+func TestG14_WaitingHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	commit := w.push(minimal(t))
@@ -273,8 +273,18 @@ func TestLoopWaitsForAnotherRun(t *testing.T) {
 	l := run(t, w)
 	following := l.following(commit)
 	until(t, "the loop waits", func() bool { return strings.Contains(l.Status().Message, "run 1 of hostctl") })
+	newer := w.push(two(t))
+	wantKinds(t, "the older commit", following(), "waiting superseded")
+	until(t, "the newer commit waits", func() bool {
+		s := l.Status()
+		return s.Head == newer && strings.Contains(s.Message, "run 1 of hostctl")
+	})
+	if s := l.Status(); s.Converged || s.Runs > 0 {
+		t.Errorf("while another run is under way: %+v", s)
+	}
 	w.must(j.End(t.Context(), reconciler.Failed, ""))
-	wantKinds(t, "follow", following(), "waiting planned applied")
+	l.converged(newer)
+	wantKinds(t, "the newer commit", l.follow(newer), "planned applied")
 }
 
 func TestLoopSeesTheBranchAgain(t *testing.T) {

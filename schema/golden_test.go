@@ -17,9 +17,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expectations of the cases in testdata")
 
-// TestBadInputs loads each case of testdata/bad over the repository of testdata/base.txtar and compares every error and
+// TestG13_BadInputs loads each case of testdata/bad over the repository of testdata/base.txtar and compares every error and
 // warning. The cases named B01 and so on are the rows of the list of bad inputs.
-func TestBadInputs(t *testing.T) {
+func TestG13_BadInputs(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no cases: %v", err)
