@@ -96,6 +96,7 @@ func (x *expansion) expandNodes() {
 	if len(x.problems) > 0 {
 		return
 	}
+	x.checkReachable()
 	x.refuseNewSubnets()
 	for _, g := range x.groups {
 		for _, n := range g.nodes {
@@ -237,7 +238,7 @@ func (x *expansion) container(n *node, mounts []Mount) Container {
 	}
 	env["HOSTCTL_NODE"], env["HOSTCTL_ROLE"], env["HOSTCTL_CLUSTER"] = n.name, string(g.role), g.cluster.Name
 	if db := g.cluster.db; g.role == schema.RoleDNS && len(db.nodes) > 0 {
-		env["HOSTCTL_DB_ADDRESS"] = db.nodes[0].reachedFrom(n, 5432)
+		env["HOSTCTL_DB_ADDRESS"] = db.nodes[0].reachedFrom(n, postgresPort)
 	}
 	slices.SortFunc(mounts, func(a, b Mount) int { return cmp.Compare(a.Path, b.Path) })
 	capabilities := slices.Clone(p.Capabilities)
@@ -249,6 +250,44 @@ func (x *expansion) container(n *node, mounts []Mount) Container {
 		Memory: p.Resources.Memory, NanoCPUs: int64(p.Resources.CPU * 1e9), Pids: p.Resources.Pids,
 		Capabilities: capabilities, Health: p.HealthCheck,
 	}
+}
+
+// checkReachable refuses nodes that need one another, are on different hosts, and have no way between them: the networks
+// of two engines are not joined.
+func (x *expansion) checkReachable() {
+	for _, g := range x.groups {
+		for _, n := range g.nodes {
+			switch {
+			case g.role == schema.RoleWeb:
+				for _, lb := range g.cluster.lb.nodes {
+					x.needsPort(lb, n, n.httpPort(), "http")
+				}
+			case g.role == schema.RoleDNS && len(g.cluster.db.nodes) > 0:
+				x.needsPort(n, g.cluster.db.nodes[0], postgresPort, "postgres")
+			}
+		}
+	}
+}
+
+func (x *expansion) needsPort(from, to *node, port int, name string) {
+	if from.host == to.host || slices.ContainsFunc(to.ports, func(p PublishedPort) bool { return p.Container == port && p.Protocol == "tcp" }) {
+		return
+	}
+	x.problemf("node %s on host %s can't reach %s on host %s: publish that port, 'ports: [{name: %s, container: %d}]' in NodeProfile %s, or keep both on one host by Host.roles or hostSelector",
+		from.name, from.host.Name, to.name, to.host.Name, name, port, to.group.profile.Name)
+}
+
+// postgresPort is where the service database listens.
+const postgresPort = 5432
+
+// httpPort is where a node's web server listens: the port that its profile names "http", else 80.
+func (n *node) httpPort() int {
+	for _, p := range n.ports {
+		if p.Name == "http" {
+			return p.Container
+		}
+	}
+	return 80
 }
 
 // reachedFrom returns where another node reaches a port of this one: its address in the network, or where the port is
@@ -265,14 +304,9 @@ func (n *node) reachedFrom(other *node, port int) string {
 	return n.host.Address
 }
 
-// httpAddress returns where a load balancer reaches a node's web server: the port that its profile names "http", else 80.
+// httpAddress returns where a load balancer reaches a node's web server.
 func (n *node) httpAddress(lb *node) string {
-	port := 80
-	for _, p := range n.ports {
-		if p.Name == "http" {
-			port = p.Container
-		}
-	}
+	port := n.httpPort()
 	if n.host == lb.host {
 		return net.JoinHostPort(n.address, strconv.Itoa(port))
 	}

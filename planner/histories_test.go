@@ -138,12 +138,12 @@ func (w *wish) manifest(commit int) schema.Manifest {
 		}},
 		LBAddresses: []schema.LBAddress{{Meta: meta(schema.KindLBAddress, "", "v4"), Cluster: "eu-1", Address: "192.0.2.1", Published: true}},
 		NodeProfiles: []schema.NodeProfile{
-			{Meta: meta(schema.KindNodeProfile, "", "db"), Role: schema.RoleServiceDB, Image: "db:1"},
+			{Meta: meta(schema.KindNodeProfile, "", "db"), Role: schema.RoleServiceDB, Image: "db:1", Ports: []schema.Port{{Name: "postgres", Container: 5432, Protocol: "tcp"}}},
 			{Meta: meta(schema.KindNodeProfile, "", "dns"), Role: schema.RoleDNS, Image: "dns:1", Ports: []schema.Port{
 				{Name: "dns", Container: 53, Protocol: "udp"}, {Name: "dns-tcp", Container: 53, Protocol: "tcp"},
 			}},
 			{Meta: meta(schema.KindNodeProfile, "", "lb"), Role: schema.RoleLB, Image: w.lbImage, Ports: []schema.Port{{Name: "http", Container: 80, Protocol: "tcp"}}},
-			{Meta: meta(schema.KindNodeProfile, "", "web"), Role: schema.RoleWeb, Image: w.webImage, Resources: schema.Resources{Memory: w.memory}},
+			{Meta: meta(schema.KindNodeProfile, "", "web"), Role: schema.RoleWeb, Image: w.webImage, Resources: schema.Resources{Memory: w.memory}, Ports: []schema.Port{{Name: "http", Container: 80, Protocol: "tcp"}}},
 		},
 		Hosts: []schema.Host{host("host-1"), host("host-2")},
 		Zones: []schema.Zone{{Meta: meta(schema.KindZone, "", "z"), Cluster: "eu-1", Domain: "z.test", TTL: w.zoneTTL}},

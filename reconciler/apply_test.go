@@ -127,7 +127,7 @@ func TestPlanWithASilentEngine(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	tree := minimal(t)
-	tree["clusters/eu-1/host-2.yaml"] = document("Host", "host-2", "address: 127.0.0.2", "docker: {endpoint: 'unix:///x'}", "portRange: {first: 20000, last: 20999}")
+	tree["clusters/eu-1/host-2.yaml"] = document("Host", "host-2", "address: 127.0.0.2", "cordoned: true", "docker: {endpoint: 'unix:///x'}", "portRange: {first: 20000, last: 20999}")
 	w.far.silence("host-2")
 	if p := w.plan(w.push(tree)); p.Empty() {
 		t.Error("nothing is planned")
