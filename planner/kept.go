@@ -74,6 +74,9 @@ func (x *expansion) keepData() {
 		}
 		switch o := x.live.was(ref).(type) {
 		case Volume:
+			if o.Kept && x.live.Dirty[ref].Gone {
+				continue // somebody has removed it by hand, which is how such a volume goes
+			}
 			o.Kept, o.On = true, nil
 			x.add(o)
 		case Database:

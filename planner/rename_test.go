@@ -66,6 +66,9 @@ func TestRenameHint(t *testing.T) {
 func carry(live *planner.Live, p planner.Plan) {
 	for _, c := range p.Changes {
 		live.State[c.Ref()] = c.New
+		if c.New == nil {
+			delete(live.State, c.Ref())
+		}
 	}
 	live.Allocations = append(live.Allocations, p.Allocations...)
 }

@@ -181,6 +181,17 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 
 	data := planner.Volume{Meta: meta("web-1-files"), Data: true}
 	wantError(t, w.apply(t, create(data), remove(planner.Volume{Meta: meta("web-1-files")})), executors.Refused, "holds data and is never deleted")
+
+	// Kept, and then removed by hand: the note that it is kept goes too.
+	kept := data
+	kept.Kept = true
+	wantError(t, w.apply(t, create(kept), remove(kept)), executors.Refused, "holds data and is never deleted")
+	if err := errors.Join(w.engine.VolumeRemove(t.Context(), w.inDocker("web-1-files"), false), w.apply(t, remove(kept))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.engine.VolumeInspect(t.Context(), w.inDocker("web-1-files")+".kept"); err == nil {
+		t.Error("the note that the volume is kept is left over")
+	}
 }
 
 func TestContainerThatEndsAtOnce(t *testing.T) {

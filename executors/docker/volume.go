@@ -30,19 +30,17 @@ func (e *Executor) putVolume(ctx context.Context, o planner.Volume) error {
 	return e.noteKept(ctx, o.Ref(), o.Kept)
 }
 
-// deleteVolume removes a volume that holds no data; one that does is never deleted.
+// deleteVolume removes a volume that holds no data; one that does is never deleted. Of one that somebody has removed by
+// hand the note goes that it was kept.
 func (e *Executor) deleteVolume(ctx context.Context, o planner.Volume) error {
 	refused := executors.Errorf(executors.Refused, "%s holds data and is never deleted; remove it by hand if it is surely not needed: docker volume rm %s", o.Ref(), e.name(o.Name))
-	if o.Data {
-		return refused
-	}
 	v, err := e.findVolume(ctx, o.Ref())
 	switch {
 	case err != nil:
 		return err
 	case v == nil:
 		return e.noteKept(ctx, o.Ref(), false)
-	case holdsData(*v):
+	case o.Data || holdsData(*v):
 		return refused
 	}
 	if err := e.noteKept(ctx, o.Ref(), false); err != nil {

@@ -83,7 +83,7 @@ func (e *Executor) check(c planner.Change) error {
 		return executors.Errorf(executors.Refused, "%s: objects of kind %s don't belong here", r, r.Kind)
 	}
 	if c.New == nil {
-		if holdsData(c.Old) {
+		if _, there := e.state[r]; holdsData(c.Old) && (there || r.Kind != planner.KindVolume) {
 			return executors.Errorf(executors.Refused, "%s holds data and is never deleted", r)
 		}
 		return nil

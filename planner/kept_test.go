@@ -1,0 +1,55 @@
+package planner_test
+
+import (
+	"testing"
+
+	"hostctl/planner"
+)
+
+// TestKeptVolumeRemovedByHand: a shard's files outlive the shard, until somebody removes the volume; then it isn't made
+// again, and nothing speaks of it any more.
+func TestKeptVolumeRemovedByHand(t *testing.T) {
+	w := firstWish()
+	m := w.manifest(1)
+	second := m.Shards[0]
+	second.Name = "web-9"
+	m.Shards = append(m.Shards, second)
+	live := applied(mustPlan(t, m, planner.Live{}))
+	p := mustPlan(t, w.manifest(2), live)
+	carry(&live, p)
+	var files planner.Ref
+	for ref, o := range live.State {
+		if v, ok := o.(planner.Volume); ok && v.Name == "web-9-files" && v.Kept {
+			files = ref
+		}
+	}
+	if files.Name == "" {
+		t.Fatalf("the files aren't kept:\n%s", describe(p))
+	}
+	if p := mustPlan(t, w.manifest(3), live); !p.Empty() {
+		t.Errorf("as long as they are there nothing is to be done:\n%s", describe(p))
+	}
+	live.Dirty = map[planner.Ref]planner.Reason{files: {Gone: true, Text: "not on the host any more"}}
+	p = mustPlan(t, w.manifest(3), live)
+	if len(p.Changes) != 1 || p.Changes[0].Action != planner.Delete || p.Changes[0].Ref() != files {
+		t.Fatalf("removed by hand, want it deleted from the record:\n%s", describe(p))
+	}
+	live.Dirty = nil
+	carry(&live, p)
+	if p := mustPlan(t, w.manifest(4), live); !p.Empty() {
+		t.Errorf("and then:\n%s", describe(p))
+	}
+	// A volume that is in use is made again.
+	inUse := planner.Ref{Kind: planner.KindVolume, Target: "host-1", Name: m.Shards[0].Name + "-files"}
+	if live.State[inUse] == nil {
+		inUse.Target = "host-2"
+	}
+	live.Dirty = map[planner.Ref]planner.Reason{inUse: {Gone: true}}
+	found := false
+	for _, c := range mustPlan(t, w.manifest(4), live).Changes {
+		found = found || c.Ref() == inUse && c.Action == planner.Create
+	}
+	if !found {
+		t.Errorf("%s isn't made again", inUse)
+	}
+}
