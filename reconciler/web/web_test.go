@@ -105,6 +105,16 @@ type hostd struct {
 // far is a side that can also say what images it holds.
 type far struct{ *memory.Executor }
 
+// Watch implements executors.Reporter.
+func (far) Watch(ctx context.Context, _ executors.Orders, tell func(executors.Report)) error {
+	tell(executors.Report{
+		At: time.Now(), Health: []executors.Part{{Name: "service/nginx", Message: "down"}},
+		Usage: []executors.Usage{{Tenant: "acme", Processes: 3, Memory: 4096, Disk: -1}},
+	})
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 func (far) ImageIDs(_ context.Context, tags []string) (map[string]string, error) {
 	ids := map[string]string{}
 	for _, t := range tags {
@@ -339,6 +349,16 @@ func TestHealth(t *testing.T) {
 	want("/readyz", http.StatusOK, "converged")
 	want("/metrics", http.StatusOK, "hostctl_converged 1")
 	want("/metrics", http.StatusOK, "hostctl_runs 1")
+	deadline := time.After(patience)
+	for len(h.loop.NodeReports()) < 4 {
+		select {
+		case <-deadline:
+			t.Fatal("the nodes aren't watched")
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	want("/metrics", http.StatusOK, `hostctl_node_part_healthy{node="web-1-0",part="service/nginx"} 0`)
+	want("/metrics", http.StatusOK, `hostctl_node_tenant_memory_bytes{node="web-1-0",tenant="acme"} 4096`)
 	// What changes something, or shows content, is on the socket only.
 	for _, path := range []string{"/local/v1/status", "/local/v1/follow/" + first, "/local/v1/wake", "/local/v1/apply"} {
 		want(path, http.StatusNotFound, "")
