@@ -111,7 +111,9 @@ func (s *site) savePlan() string {
 // add writes a new file into the clone.
 func (s *site) add(path, text string) {
 	s.t.Helper()
-	s.must(os.WriteFile(filepath.Join(s.Clone(), path), []byte(text), 0o644))
+	file := filepath.Join(s.Clone(), path)
+	s.must(os.MkdirAll(filepath.Dir(file), 0o755))
+	s.must(os.WriteFile(file, []byte(text), 0o644))
 }
 
 // edits are what was changed behind a plan's back, as it was read right after.

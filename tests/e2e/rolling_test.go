@@ -18,12 +18,13 @@ import (
 func TestRolling(t *testing.T) {
 	t.Parallel()
 	image := variant(t, "hostctl/web:v1", "LABEL rolled=yes")
+	broken := variant(t, image, `ENTRYPOINT ["/bin/false"]`)
 	s := newSiteOf(t, ownPrograms(t))
 	s.push("A platform with two tenants")
 	t.Run("more nodes", s.moreNodes)
 	t.Run("a new image, node after node", func(t *testing.T) { s.newImage(t, image) })
 	t.Run("a new agent, in place", s.newAgent)
-	t.Run("a node that doesn't come healthy stops the rest", s.neverHealthy)
+	t.Run("a node that doesn't come healthy stops the rest", func(t *testing.T) { s.neverHealthy(t, image, broken) })
 	t.Run("fewer nodes", s.fewerNodes)
 }
 
@@ -183,15 +184,15 @@ func (s *site) agents() map[string]string {
 	return all
 }
 
-// neverHealthy gives the web nodes a health check that fails: the first one that is replaced stays out, and the others
+// neverHealthy gives the web nodes an image that ends at once: the first one that is replaced stays out, and the others
 // serve. Taken back, all is as before.
-func (s *site) neverHealthy(t *testing.T) {
+func (s *site) neverHealthy(t *testing.T, image, broken string) {
 	s = s.sub(t)
 	before := s.ids()
 	s.underLoad(t, func() {
-		s.edit("kind: NodeProfile\nmetadata:\n  name: web\nspec:\n", "kind: NodeProfile\nmetadata:\n  name: web\nspec:\n  env: {MARK: sick}\n  healthCheck: [/bin/false]\n")
+		s.edit("image: "+image, "image: "+broken)
 		s.must(s.Git(t.Context(), "add", "--all"))
-		s.must(s.Git(t.Context(), "commit", "--quiet", "-m", "A health check that fails"))
+		s.must(s.Git(t.Context(), "commit", "--quiet", "-m", "An image that ends at once"))
 		_ = s.Git(t.Context(), "push", "--quiet", "origin", "main") // it says that the run failed
 		s.must(platform.Until(t.Context(), 3*time.Minute, func() error {
 			st, err := s.Status(t.Context())
@@ -204,12 +205,12 @@ func (s *site) neverHealthy(t *testing.T) {
 			t.Errorf("hostd says %+v, %v", st.Hostd, err)
 		}
 		after := s.ids()
-		if after["web-1-1"] != before["web-1-1"] || after["web-1-2"] != before["web-1-2"] || after["web-1-0"] == before["web-1-0"] {
-			t.Errorf("the nodes were %v and are %v; want the first one replaced, and no other", before, after)
+		if after["web-1-1"] != before["web-1-1"] || after["web-1-2"] != before["web-1-2"] || after["web-1-0"] != "" {
+			t.Errorf("the nodes that run were %v and are %v; want the first one stopped, and no other", before, after)
 		}
 		s.wantEachServes("web-1-1", "web-1-2")
-		s.edit("  env: {MARK: sick}\n  healthCheck: [/bin/false]\n", "")
-		s.push("And without it")
+		s.edit("image: "+broken, "image: "+image)
+		s.push("And the one before again")
 	})
 	after := s.ids()
 	if after["web-1-1"] != before["web-1-1"] || after["web-1-2"] != before["web-1-2"] {
