@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	if !given {
 		checks := histories
 		if testing.Short() {
-			checks = "200"
+			checks = "1000" // of which rapid goes through a fifth
 		}
 		if err := flag.Set("rapid.checks", checks); err != nil {
 			panic(err)
