@@ -3,7 +3,8 @@
 // takes orders from its own instance only and never from a run that was superseded, it checks again all that it is sent,
 // it remembers what it was told to make, and it looks after that by itself (Look).
 //
-// The packages below hold what a web node needs: agent/users, agent/webroots, agent/php and agent/nginx are executors;
+// The packages below hold what nodes need: agent/users, agent/webroots, agent/php and agent/nginx are the executors of a
+// web node, agent/mysql that of a database node;
 // agent/s6, agent/beneath, agent/generation and agent/argv are what those are written with.
 package agent
 

@@ -22,7 +22,7 @@ import (
 	"hostctl/schema"
 )
 
-// inside is set where this program runs within a node's container, to run testInside and nothing else.
+// inside is set, to the role, where this program runs within a node's container: it runs testInside and nothing else.
 const inside = "HOSTCTL_TEST_INSIDE"
 
 // The executors of a web node pass the suite through the agent.
@@ -46,7 +46,7 @@ func TestConformanceNear(t *testing.T) {
 		t.Fatal(err)
 	}
 	docker(t, "cp", self, n.container+":/tests")
-	cmd := exec.Command("docker", "exec", "--env", inside+"=1", n.container, "/tests", "-test.v")
+	cmd := exec.Command("docker", "exec", "--env", inside+"=web", n.container, "/tests", "-test.v")
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
@@ -57,10 +57,14 @@ func TestConformanceNear(t *testing.T) {
 	}
 }
 
-// runInside runs testInside as the only test there is, and ends the program.
-func runInside() {
+// runInside runs the executors of a role as the only test there is, and ends the program.
+func runInside(role string) {
 	every := func(_, _ string) (bool, error) { return true, nil }
-	testing.Main(every, []testing.InternalTest{{Name: "Inside", F: testInside}}, nil, nil)
+	test := testInside
+	if role == string(schema.RoleDatabase) {
+		test = testInsideDatabase
+	}
+	testing.Main(every, []testing.InternalTest{{Name: "Inside", F: test}}, nil, nil)
 }
 
 func testInside(t *testing.T) {

@@ -77,8 +77,8 @@ var program = sync.OnceValues(func() (string, error) {
 var programDir string // where program has built it, if it has
 
 func TestMain(m *testing.M) {
-	if os.Getenv(inside) != "" {
-		runInside()
+	if role := os.Getenv(inside); role != "" {
+		runInside(role)
 	}
 	code := m.Run()
 	if programDir != "" {
@@ -116,7 +116,7 @@ func startNodeOf(t testing.TB, role, name string, env ...string) *node {
 	for _, e := range env {
 		words = append(words, "--env", e)
 	}
-	docker(t, append(words, "hostctl/"+role+":v1")...)
+	docker(t, append(words, imageOf(role))...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			out, _ := exec.Command("docker", "logs", "--tail", "40", n.container).CombinedOutput()
@@ -311,4 +311,12 @@ func (n *node) tryCreate(objects ...planner.Object) []error {
 		cs[i] = planner.Change{ID: i, Action: planner.Create, New: o}
 	}
 	return n.dial(1).Apply(n.t.Context(), cs)
+}
+
+// imageOf names the image of a role, as the build does.
+func imageOf(role string) string {
+	if role == "database" {
+		role = "db"
+	}
+	return "hostctl/" + role + ":v1"
 }

@@ -73,6 +73,7 @@ func (x *expansion) expandDatabases() {
 			x.problemf("%s: database %s of tenant %s: there is no shard %q for databases", db.Position, db.Name, db.Tenant, db.Shard)
 			continue
 		}
+		g = x.databaseHome(db, g)
 		o := Database{
 			Meta:   Meta{Target: g.name, Name: siteName(db.Tenant, db.Name), From: ownerOf(db.Meta), On: g.databaseNeeds()},
 			Tenant: db.Tenant, Schema: mysqlName(db.Tenant, db.Name), Charset: db.Charset, Collation: db.Collation,
@@ -84,6 +85,22 @@ func (x *expansion) expandDatabases() {
 	for i := range x.m.DatabaseUsers {
 		x.expandDatabaseUser(&x.m.DatabaseUsers[i], homes)
 	}
+}
+
+// databaseHome returns the shard that a database is on, or the one that it is declared on if it is on none. Data doesn't move
+// by itself, and an empty database in another place would pass for the one that is full.
+func (x *expansion) databaseHome(db *schema.Database, declared *group) *group {
+	name := siteName(db.Tenant, db.Name)
+	for _, ref := range x.index.data {
+		g := x.shards[ref.Target]
+		if ref.Kind != KindDatabase || ref.Name != name || g == nil || g == declared || x.live.was(Ref{KindDatabase, declared.name, name}) != nil {
+			continue
+		}
+		x.stand(db.Tenant, "database %s of tenant %s stays on shard %s: this version of hostctl doesn't move data to %s; declare another Database there, dump and load",
+			db.Name, db.Tenant, g.name, declared.name)
+		return g
+	}
+	return declared
 }
 
 func (x *expansion) expandDatabaseUser(u *schema.DatabaseUser, homes map[string]Database) {

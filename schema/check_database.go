@@ -16,6 +16,11 @@ func (c *catalog) linkDatabases(orphans map[string]bool) {
 			c.fail(&d.origin, "", "tenant %s (%s) has no shard for databases; add spec.shards.database there, or spec.shard here", d.meta.Tenant, t.meta.Position)
 		}
 	}
+	for _, d := range c.databases.list {
+		if t := d.meta.Tenant; d.meta.Name == "schema" && (t == "information" || t == "performance") {
+			c.fail(&d.origin, "metadata.name", "would make it %s_schema, which is MySQL's own; choose another name", t)
+		}
+	}
 	for _, d := range c.users.list {
 		c.tenantOf(&d.origin, orphans)
 		c.refer(&d.origin, "spec.database", KindDatabase, d.v.Database, find(&c.databases, d.meta.Tenant, d.v.Database))

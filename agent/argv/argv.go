@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -54,6 +55,25 @@ func Run(ctx context.Context, words ...string) (string, error) {
 		return text, &Error{Program: filepath.Base(words[0]), Code: exit.ExitCode(), Output: text}
 	}
 	return text, fmt.Errorf("run %s: %w", filepath.Base(words[0]), err)
+}
+
+// Stream runs a program that writes much, and for as long as it takes: its standard output goes to w. It is ended when ctx
+// is done.
+func Stream(ctx context.Context, w io.Writer, words ...string) error {
+	var complaint bytes.Buffer
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = w, &complaint, time.Second
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &exit):
+		return &Error{Program: filepath.Base(words[0]), Code: exit.ExitCode(), Output: strings.TrimSpace(complaint.String())}
+	}
+	return fmt.Errorf("run %s: %w", filepath.Base(words[0]), err)
 }
 
 // Code returns the exit status in err, or -1.

@@ -7,9 +7,11 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"hostctl/agent/blobs"
+	"hostctl/agent/mysql"
 	"hostctl/agent/nginx"
 	"hostctl/agent/php"
 	"hostctl/agent/secrets"
@@ -44,6 +46,8 @@ func roleExecutors(ctx context.Context, c config, kept *blobs.Folder, folder *se
 	switch schema.Role(c.Role) {
 	case schema.RoleWeb:
 		return web(ctx, c, kept, folder, log)
+	case schema.RoleDatabase:
+		return databases(c)
 	case schema.RoleServiceDB:
 		return nil, nil // its database is the image's; hostd only asks whether it is there
 	case schema.RoleLB:
@@ -54,6 +58,16 @@ func roleExecutors(ctx context.Context, c config, kept *blobs.Folder, folder *se
 		return map[planner.Kind]executors.Executor{planner.KindZone: dns, planner.KindRRset: dns}, nil
 	}
 	return nil, fmt.Errorf("HOSTCTL_ROLE: this version knows no role %q", c.Role)
+}
+
+// databases is what a database node serves. Its objects are the shard's, whose nodes are <shard>-<n>.
+func databases(c config) (map[planner.Kind]executors.Executor, error) {
+	m, err := mysql.New(mysql.Options{Target: c.Node[:max(strings.LastIndexByte(c.Node, '-'), 0)]})
+	if err != nil {
+		return nil, err
+	}
+	server := checked.New(m)
+	return map[planner.Kind]executors.Executor{planner.KindDatabase: server, planner.KindDatabaseUser: server}, nil
 }
 
 // upWithin is several health checks of a load balancer long.

@@ -1,0 +1,97 @@
+package mysql
+
+import (
+	"context"
+	"slices"
+
+	"hostctl/executors"
+	"hostctl/planner"
+	"hostctl/schema"
+)
+
+// Observe implements executors.Observer: what was applied, as it is there now.
+func (m *Manager) Observe(ctx context.Context) ([]planner.Object, error) {
+	s, err := m.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []planner.Object
+	for _, kind := range []planner.Kind{planner.KindDatabase, planner.KindDatabaseUser} {
+		for _, name := range sortedKeys(s.records[kind]) {
+			if o := m.seen(s, s.records[kind][name]); o != nil {
+				out = append(out, o)
+			}
+		}
+	}
+	return out, nil
+}
+
+// Present implements executors.Reader. What there is of all is read in as many queries as what there is of one.
+func (m *Manager) Present(ctx context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
+	s, err := m.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := map[planner.Ref]planner.Object{}
+	for _, ref := range refs {
+		record := s.records[ref.Kind][ref.Name]
+		if record == nil || ref.Target != m.o.Target {
+			continue
+		}
+		o := m.seen(s, record)
+		if u, ok := o.(planner.DatabaseUser); ok && u.Privileges == altered {
+			o = executors.Altered{Is: ref, How: "an account with other privileges than were given to it"}
+		}
+		if o != nil {
+			found[ref] = o
+		}
+	}
+	return found, nil
+}
+
+// altered stands for privileges that are no preset, or aren't the same for all accounts of a user.
+const altered schema.Privileges = "altered"
+
+// seen returns what is there in place of what was applied, nil for nothing.
+func (m *Manager) seen(s *server, record planner.Object) planner.Object {
+	switch o := record.(type) {
+	case planner.Database:
+		e, ok := s.schemas[o.Schema]
+		if !ok {
+			return nil
+		}
+		o.Target, o.Charset, o.Collation = m.o.Target, e.charset, e.collation
+		return o
+	case planner.DatabaseUser:
+		o.Target = m.o.Target
+		return seenUser(s.accounts[o.Account], o)
+	}
+	return nil
+}
+
+// seenUser joins the accounts of a user to one.
+func seenUser(accounts map[string]access, o planner.DatabaseUser) planner.Object {
+	if len(accounts) == 0 {
+		return nil
+	}
+	o.Hosts = nil
+	for i, host := range sortedKeys(accounts) {
+		a := accounts[host]
+		o.Hosts = append(o.Hosts, cidrOf(host))
+		own := access{plugin: sha2, tls: true, hash: o.PasswordHash, limits: o.Limits, locked: o.Locked, schema: o.Schema, privileges: privileges[o.Privileges]}
+		if i == 0 {
+			o.PasswordHash, o.Limits, o.Locked, o.Schema, o.Privileges = a.hash, a.limits, a.locked, a.schema, a.preset()
+			own = a
+		}
+		if a.extra || a.preset() == "" || a.plugin != sha2 || !a.tls || !a.like(own) {
+			o.Privileges = altered
+		}
+	}
+	slices.Sort(o.Hosts)
+	return o
+}
+
+// like reports whether two accounts are the same but for where they come from.
+func (a access) like(b access) bool {
+	return a.hash == b.hash && a.limits == b.limits && a.locked == b.locked && a.schema == b.schema && a.preset() == b.preset()
+}
