@@ -68,8 +68,11 @@ func noShell(t *testing.T, file string) {
 	}
 	dir := filepath.ToSlash(strings.TrimPrefix(filepath.Dir(file), "../"))
 	for _, imp := range f.Imports {
-		if name, _ := strconv.Unquote(imp.Path.Value); (name == "os/exec" || name == "plugin" || name == "C") && !slices.Contains(starters, dir) {
+		switch name, _ := strconv.Unquote(imp.Path.Value); {
+		case name == "os/exec" && !slices.Contains(starters, dir):
 			t.Errorf("%s: imports %s; programs are started by %v only", files.Position(imp.Pos()), name, starters)
+		case name == "plugin" || name == "C":
+			t.Errorf("%s: imports %s; what is run is in the program", files.Position(imp.Pos()), name)
 		}
 	}
 	ast.Inspect(f, func(n ast.Node) bool {
