@@ -61,6 +61,12 @@ func (o *options) initServer(dir string) error {
 	if err := git.InstallHooks(dir, program, git.Settings{State: state, Branch: o.branch}); err != nil {
 		return err
 	}
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return err
+	}
+	if _, err := o.config().MakeAgeKey(); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(o.out, "%s %s. Watch it with:\n  hostd --repo %s --state %s\n", done, dir, dir, state)
 	return err
 }

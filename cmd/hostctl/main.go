@@ -100,7 +100,7 @@ push, keeps it too.`,
 	f.StringVar(&o.branch, "branch", "main", "the `branch` that is made true")
 	root.SetHelpCommand(helpVerb())
 	root.AddCommand(initVerb(o), validateVerb(o), planVerb(o), showVerb(o), previewVerb(o), applyVerb(o), statusVerb(o), trashVerb(o), historyVerb(o), whyVerb(o),
-		convergeVerb(o), convergeShardVerb(o), driftVerb(o), graphVerb(o), inventoryVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), versionVerb(o), hookVerb(o))
+		convergeVerb(o), convergeShardVerb(o), driftVerb(o), graphVerb(o), inventoryVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), secretVerb(o), versionVerb(o), hookVerb(o))
 	return root
 }
 

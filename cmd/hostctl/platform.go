@@ -22,7 +22,7 @@ const patience = 10 * time.Minute
 // platform wires the reconciler that hostd would be. With repository "" it can plan, and not apply.
 func (o *options) platform(ctx context.Context, repository string) (*wire.Platform, error) {
 	c := wire.Config{
-		State: o.state, Database: o.database, Agent: o.agent, Repo: repository, Branch: o.branch, Program: "hostctl",
+		State: o.state, Database: o.database, AgeKey: o.ageKey, Agent: o.agent, Repo: repository, Branch: o.branch, Program: "hostctl",
 		Grace: patience, Log: slog.New(&warnings{w: o.err}), Short: true,
 	}
 	if isMissing(c.InventoryFile()) {
@@ -37,7 +37,7 @@ func (o *options) platform(ctx context.Context, repository string) (*wire.Platfo
 
 // inventory opens the inventory to look at it. One that isn't there is not made: its folder is likely misspelled.
 func (o *options) inventory(ctx context.Context) (*inventory.Store, error) {
-	c := wire.Config{State: o.state, Database: o.database, AgeKey: o.ageKey}
+	c := o.config()
 	if isMissing(c.InventoryFile()) {
 		return nil, fmt.Errorf("there is no inventory %s; name the platform's folder with --state, or make a new one: 'hostctl plan --state %s'",
 			c.InventoryFile(), o.state)
@@ -92,3 +92,8 @@ func (h *warnings) WithAttrs(as []slog.Attr) slog.Handler {
 
 // WithGroup implements slog.Handler. Nothing here logs in groups.
 func (h *warnings) WithGroup(string) slog.Handler { return h }
+
+// config is what the flags say of the platform's state.
+func (o *options) config() wire.Config {
+	return wire.Config{State: o.state, Database: o.database, AgeKey: o.ageKey}
+}

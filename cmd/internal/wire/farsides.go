@@ -28,6 +28,7 @@ type farSides struct {
 	instance   string
 	agent      agentProgram
 	config     Config
+	keeper     reconciler.SecretKeeper
 }
 
 func newFarSides(ctx context.Context, c Config, inventory reconciler.Inventory, agent agentProgram) (*farSides, error) {
@@ -43,7 +44,8 @@ func newFarSides(ctx context.Context, c Config, inventory reconciler.Inventory, 
 	if err != nil {
 		return nil, err
 	}
-	return &farSides{ca: ca, controller: controller, instance: instance, agent: agent, config: c}, nil
+	keeper, _ := inventory.(reconciler.SecretKeeper)
+	return &farSides{ca: ca, controller: controller, instance: instance, agent: agent, config: c, keeper: keeper}, nil
 }
 
 // connect implements reconciler.Connect.
@@ -109,7 +111,7 @@ func (f *farSides) node(t planner.Target, s reconciler.Session) (executors.Execu
 	}
 	far, err := remote.Dial(remote.Options{
 		Address: t.Address, Node: t.Name, TLS: secure, Instance: s.Instance, Fence: s.Fence, Blobs: s.Blobs, Policy: s.Drift,
-		Secrets: newRevealer(f.config, s.Blobs),
+		Secrets: newRevealer(f.config, s.Blobs, f.keeper),
 	})
 	if err != nil {
 		return nil, err

@@ -109,7 +109,7 @@ func testRestoreIsStrict(f *fixture) {
 		"a half line":    text[:len(text)/2],
 		"a row removed":  strings.Join(append(lines[:3:3], lines[4:]...), ""),
 		"another format": strings.Replace(text, `"format":1`, `"format":2`, 1),
-		"another table":  strings.Replace(text, `"table":"targets"`, `"table":"secrets"`, 1),
+		"another table":  strings.Replace(text, `"table":"targets"`, `"table":"elsewhere"`, 1),
 		"another column": strings.Replace(text, `"holder":`, `"owner":`, 1),
 	} {
 		if err := inv.Restore(f.Context(), strings.NewReader(backup)); err == nil {

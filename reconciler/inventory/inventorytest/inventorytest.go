@@ -61,6 +61,7 @@ func Test(t *testing.T, fresh func(testing.TB) (open func() record.Store)) {
 		{"Adopt", testAdopt},
 		{"Memory", testMemory},
 		{"Kept", testKept},
+		{"Secrets", testSecrets},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			open := fresh(t)

@@ -30,6 +30,9 @@ func (s *Store) Live(ctx context.Context) (planner.Live, error) {
 		if err := readPairs(ctx, tx, sqlImages, l.Images); err != nil {
 			return fmt.Errorf("images: %w", err)
 		}
+		if err := readGenerations(ctx, tx, &l); err != nil {
+			return fmt.Errorf("generated secrets: %w", err)
+		}
 		var err error
 		if l.Allocations, err = readAllocations(ctx, tx); err != nil {
 			return fmt.Errorf("allocations: %w", err)

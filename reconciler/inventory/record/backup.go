@@ -39,6 +39,7 @@ var Tables = []Table{
 	{Name: "down_nodes", Columns: []string{"node", "reason"}},
 	{Name: "remembered", Columns: []string{"one", "body"}},
 	{Name: "kept", Columns: []string{"ref", "since"}},
+	{Name: "secrets", Columns: []string{"tenant", "name", "generation", "sealed", "made", "shown"}},
 	{Name: "runs", ByRun: "id", Columns: []string{
 		"id", "commit_id", "plan", "holder", "state", "message", "changes", "done", "failed", "started", "deadline", "finished",
 	}},
