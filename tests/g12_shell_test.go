@@ -16,9 +16,11 @@ import (
 	"testing"
 )
 
-// starters are the packages that may start a program, by its argument list: what is in a node, the editor of
+// starters are the packages that may start a program, by its argument list: what is in a node, the git and the editor of
 // who runs hostctl, and the suite that starts itself again.
-var starters = []string{"agent/argv", "agent/php", "cmd/internal/editor", "executors/haproxy", "reconciler/inventory/inventorytest"}
+var starters = []string{
+	"agent/argv", "agent/php", "cmd/hostctl", "cmd/internal/editor", "executors/haproxy", "reconciler/inventory/inventorytest",
+}
 
 // shells are programs that take a text for commands, or that look for another program and run it.
 var shells = regexp.MustCompile(`(^|[\s/'"])(sh|ash|bash|dash|zsh|ksh|csh|tcsh|fish|busybox|eval|xargs|perl|awk|gawk|sudo|su|CMD-SHELL|SHELL)($|[\s'"])`)

@@ -50,7 +50,7 @@ off or failed is recorded; applying again goes on from there.`,
 			if err := o.present(show, p); err != nil || p.Empty() {
 				return err
 			}
-			if err := confirmed(cmd, yes); err != nil {
+			if err := asked(cmd, yes, "Apply these changes? [y/N] "); err != nil {
 				return err
 			}
 			return o.apply(cmd.Context(), show, p)
@@ -93,12 +93,12 @@ func (o *options) present(show *progress, p planner.Plan) error {
 	return nil
 }
 
-// confirmed returns nil where the person says yes, or has said so. Whoever interrupts it has said no.
-func confirmed(cmd *cobra.Command, yes bool) error {
+// asked returns nil where the person says yes to the question, or has said so. Whoever interrupts it has said no.
+func asked(cmd *cobra.Command, yes bool, question string) error {
 	if yes {
 		return nil
 	}
-	cmd.PrintErr("Apply these changes? [y/N] ")
+	cmd.PrintErr(question)
 	type line struct {
 		text string
 		err  error

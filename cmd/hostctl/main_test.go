@@ -58,7 +58,7 @@ func TestConfirmed(t *testing.T) {
 		cmd.SetIn(strings.NewReader(c.answer))
 		cmd.SetErr(io.Discard)
 		got := ""
-		if err := confirmed(cmd, false); err != nil {
+		if err := asked(cmd, false, "Apply these changes? [y/N] "); err != nil {
 			got = err.Error()
 		}
 		if got != c.want {
