@@ -29,7 +29,7 @@ func (x *expansion) classify(n *node, want Container) class {
 		return fresh
 	case !there || why.Gone:
 		return troubled
-	case dirty && why.Pending != nil && !(InPlace(have, want) && InPlace(why.Pending, want) && InPlace(have, why.Pending)):
+	case dirty && why.Pending != nil && (!InPlace(have, want) || !InPlace(why.Pending, want) || !InPlace(have, why.Pending)):
 		return troubled
 	case dirty && !x.agentThere(n): // its delete didn't finish
 		return troubled

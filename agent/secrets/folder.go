@@ -129,10 +129,9 @@ func (f *Folder) remove(name string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for dir := filepath.Dir(path); dir != f.path; dir = filepath.Dir(dir) {
-		if os.Remove(dir) != nil {
-			return nil // it holds others
-		}
+	// One that holds others can't be removed, and stays.
+	for dir := filepath.Dir(path); dir != f.path && os.Remove(dir) == nil; {
+		dir = filepath.Dir(dir)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package sops
 
 import (
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -24,7 +25,7 @@ func (o *Opened) resealComments(n *yaml.Node, path []string, was []byte) {
 			if n == o.root && key == MetadataKey {
 				continue
 			}
-			below = append(path[:len(path):len(path)], key)
+			below = slices.Concat(path, []string{key})
 		}
 		o.resealComments(c, below, was)
 	}

@@ -98,11 +98,11 @@ func (o *Opened) Set(key string, plain []byte) error {
 	if err != nil {
 		return err
 	}
-	return o.added(node, path, plain)
+	return o.added(node, plain)
 }
 
 // added takes a new leaf in, in the order of the document.
-func (o *Opened) added(node *yaml.Node, path []string, plain []byte) error {
+func (o *Opened) added(node *yaml.Node, plain []byte) error {
 	was := o.values
 	nodes := map[*yaml.Node]value{node: {plain, "str"}}
 	for l, v := range was {
