@@ -21,6 +21,7 @@ type entry struct {
 	body   any     // *Platform, *HostingPlan, … with the Meta of this entry not yet in it; *recordDraft for a ZoneRecord
 	places []place // of the fields that later checks speak of, in document order
 	short  string  // path of the short form that declares it, such as "spec.fqdns[2]"; "" for a document of its own
+	twin   bool    // it follows from another entry of the document
 	broken bool    // it has errors of its own: it is known by name, and not checked further
 }
 
@@ -116,14 +117,14 @@ func (d *decoder) document() {
 		d.entryOf(e.Field).broken = true
 	}
 	for _, e := range d.entries {
-		e.broken = e.broken || d.cut
+		e.broken = e.broken || d.cut || e.twin && len(d.errors) > 0
 	}
 }
 
 // entryOf is the entry whose field has a path: one of a short form, or the document's own.
 func (d *decoder) entryOf(field string) *entry {
 	for _, e := range d.entries[1:] {
-		if rest, ok := strings.CutPrefix(field, e.short); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+		if rest, ok := strings.CutPrefix(field, e.short); ok && !e.twin && (rest == "" || rest[0] == '.' || rest[0] == '[') {
 			return e
 		}
 	}

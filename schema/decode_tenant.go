@@ -107,16 +107,20 @@ func (d *decoder) shortFQDN(i int, n *yaml.Node) {
 	if n.Kind == yaml.MappingNode {
 		hostname = child(n, "hostname")
 	}
-	f := d.fqdn(hostname, child(n, "dns"))
+	f := d.fqdn(hostname, n)
 	f.Webroot = d.meta.Name
-	d.entries = append(d.entries, &entry{
+	e := &entry{
 		meta:  Meta{Kind: KindFQDN, Name: f.Hostname, Position: Position{Line: n.Line, Column: n.Column}},
 		body:  f,
 		short: "spec.fqdns[" + strconv.Itoa(i) + "]",
-	})
+	}
+	d.entries = append(d.entries, e)
+	d.www(child(n, "www"), f, e.meta, e.short)
 }
 
-func (d *decoder) fqdn(hostname, dns *yaml.Node) *FQDN {
+// fqdn decodes what both forms of a host name have.
+func (d *decoder) fqdn(hostname, n *yaml.Node) *FQDN {
+	dns := child(n, "dns")
 	f := &FQDN{
 		Hostname:  parsed(d, hostname, ParseHostname),
 		ManageDNS: d.flag(child(dns, "manage"), true),
@@ -125,20 +129,28 @@ func (d *decoder) fqdn(hostname, dns *yaml.Node) *FQDN {
 	if hostname != nil {
 		f.HostnameAt = Position{Line: hostname.Line, Column: hostname.Column}
 	}
+	d.traffic(f, n)
 	return f
 }
 
 func decodeFQDN(d *decoder, spec *yaml.Node) any {
 	hostname := child(spec, "hostname")
-	f := d.fqdn(hostname, child(spec, "dns"))
+	f := d.fqdn(hostname, spec)
 	f.Webroot = d.value(child(spec, "webroot"), CheckSlug)
-	d.mark("spec.hostname", hostname)
-	d.mark("spec.webroot", child(spec, "webroot"))
+	f.Redirect = d.hostRedirect(child(spec, "redirect"))
+	if (child(spec, "webroot") == nil) == (child(spec, "redirect") == nil) {
+		d.fail(spec, "must have exactly one of webroot and redirect")
+	}
+	for _, field := range []string{"hostname", "webroot", "redirect", "forceHTTPS", "hsts"} {
+		d.mark("spec."+field, child(spec, field))
+	}
 	if d.meta.Name == "" || strings.Contains(d.meta.Name, ".") {
 		d.derivedName(f.Hostname, ParseHostname)
 	} else {
 		d.value(child(child(d.root, "metadata"), "name"), CheckSlug)
 	}
+	meta := Meta{Kind: KindFQDN, Position: d.meta.Position, Protected: d.meta.Protected}
+	d.www(child(spec, "www"), f, meta, "")
 	return f
 }
 

@@ -299,9 +299,13 @@ type Redirect struct {
 type FQDN struct {
 	Meta
 	Hostname   string // normalised: lower case, A-labels, no trailing dot
-	Webroot    string // of the same tenant
-	ManageDNS  bool   // A/AAAA RRsets are made where the zone is ours; default true
-	TTL        int    // seconds; 0 means the platform's
+	Webroot    string // of the same tenant; "" where Redirect sends all requests elsewhere
+	Redirect   *HostRedirect
+	TLS        bool  // it is served with TLS too
+	ForceHTTPS bool  // a request without TLS is sent to the same place with it
+	HSTS       *HSTS // only with ForceHTTPS
+	ManageDNS  bool  // A/AAAA RRsets are made where the zone is ours; default true
+	TTL        int   // seconds; 0 means the platform's
 	HostnameAt Position
 }
 

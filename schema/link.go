@@ -171,6 +171,9 @@ func (c *catalog) linkTenants() {
 	}
 	for _, d := range c.fqdns.list {
 		c.tenantOf(&d.origin, orphans)
+		if d.v.Redirect != nil {
+			continue
+		}
 		c.refer(&d.origin, "spec.webroot", KindWebroot, d.v.Webroot, find(&c.webroots, d.meta.Tenant, d.v.Webroot))
 	}
 	c.linkDatabases(orphans)

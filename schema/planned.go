@@ -25,7 +25,6 @@ var plannedFields = map[Kind]map[string]bool{
 	KindNodeProfile: {"spec.volumes": true, "spec.update": true, "spec.resources.disk": true, "spec.resources.inodes": true},
 	KindTenant:      {"spec.shell": true, "spec.sshKeys": true, "spec.shards.valkey": true},
 	KindWebroot:     {"spec.command": true, "spec.httpAuth": true},
-	KindFQDN:        {"spec.www": true, "spec.tls": true},
 	KindZone:        {"spec.dnssec": true},
 }
 
@@ -43,8 +42,7 @@ func plannedField(kind Kind, field string) string {
 	if text := refusedFields[kind][field]; text != "" {
 		return text
 	}
-	inFQDN := kind == KindWebroot && strings.HasPrefix(field, "spec.fqdns[") && (strings.HasSuffix(field, ".www") || strings.HasSuffix(field, ".tls"))
-	if plannedMeta[field] || plannedFields[kind][field] || inFQDN {
+	if plannedMeta[field] || plannedFields[kind][field] {
 		return "isn't supported by this version of hostctl; take it out"
 	}
 	return ""
