@@ -85,7 +85,7 @@ func InContainer(node string, o Object) bool {
 
 func (k Kind) inContainer() bool {
 	switch k {
-	case KindSecret, KindUser, KindRuntime, KindVhost, KindBackend, KindServer, KindRoute:
+	case KindSecret, KindUser, KindRuntime, KindVhost, KindCert, KindBackend, KindServer, KindRoute:
 		return true
 	}
 	return false

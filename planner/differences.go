@@ -51,6 +51,10 @@ func differValue(path string, a, b any, lines *[]string) {
 	la, aIsList := a.([]any)
 	lb, bIsList := b.([]any)
 	switch {
+	case path == "chain":
+		if a != b {
+			*lines = append(*lines, path+": another")
+		}
 	case path == "passwordHash":
 		if a != b {
 			*lines = append(*lines, path+": another") // nobody compares it by eye, and it is as good as a short password

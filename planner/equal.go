@@ -52,6 +52,9 @@ func equal(a, b Object) bool {
 		b, ok := b.(RRset)
 		return ok && a.Zone == b.Zone && a.FQDN == b.FQDN && a.Type == b.Type && a.TTL == b.TTL &&
 			slices.Equal(a.Values, b.Values)
+	case Cert:
+		b, ok := b.(Cert)
+		return ok && a.SelfSigned == b.SelfSigned && a.Chain == b.Chain && samePointed(a.Key, b.Key)
 	case Backend:
 		b, ok := b.(Backend)
 		return ok && a.Balance == b.Balance
@@ -60,9 +63,14 @@ func equal(a, b Object) bool {
 		return ok && a.Backend == b.Backend && a.Node == b.Node && a.Address == b.Address && a.State == b.State
 	case Route:
 		b, ok := b.(Route)
-		return ok && a.Backend == b.Backend
+		return ok && a.Backend == b.Backend && a.Redirect == b.Redirect && a.Code == b.Code && a.ForceHTTPS == b.ForceHTTPS && samePointed(a.HSTS, b.HSTS)
 	}
 	return HashOf(a) == HashOf(b)
+}
+
+// samePointed compares what may be absent.
+func samePointed[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }
 
 // InPlace reports whether an object can go from one content to another without being made anew. Only containers can't, but

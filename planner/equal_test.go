@@ -49,6 +49,9 @@ func other(t *testing.T, typ reflect.Type) reflect.Value {
 	case reflect.Map:
 		v.Set(reflect.MakeMap(typ))
 		v.SetMapIndex(reflect.ValueOf("other").Convert(typ.Key()), reflect.New(typ.Elem()).Elem())
+	case reflect.Pointer:
+		v.Set(reflect.New(typ.Elem()))
+		v.Elem().Set(other(t, typ.Elem()))
 	case reflect.Struct:
 		v.Field(0).Set(other(t, typ.Field(0).Type))
 	default:

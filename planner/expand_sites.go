@@ -61,11 +61,16 @@ func (x *expansion) expandSites() {
 		}
 		s := site{name: x.siteOf(w, t.WebShard), shard: x.shards[t.WebShard], fqdns: fqdns[[2]string{w.Tenant, w.Name}]}
 		for _, f := range s.fqdns {
-			s.hostnames = append(s.hostnames, f.Hostname)
+			if f.Redirect == nil {
+				s.hostnames = append(s.hostnames, f.Hostname)
+			}
 		}
 		slices.Sort(s.hostnames)
 		x.expandSite(&s, w, plans[t.Plan])
 		x.sites = append(x.sites, s)
+	}
+	for i := range x.m.Tenants {
+		x.expandElsewhere(&x.m.Tenants[i], fqdns[[2]string{x.m.Tenants[i].Name, ""}])
 	}
 }
 

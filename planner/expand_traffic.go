@@ -54,7 +54,7 @@ func (x *expansion) expandRoutes(s *site) {
 			needs = append(needs, Ref{KindServer, lb.name, s.shard.name + "/" + n.name})
 		}
 		for _, f := range s.fqdns {
-			x.add(Route{Meta: Meta{Target: lb.name, Name: f.Hostname, From: ownerOf(f.Meta), On: needs}, Backend: s.shard.name})
+			x.expandRoute(lb, s, f, needs)
 		}
 	}
 }

@@ -183,6 +183,7 @@ var decoders = map[Kind]func(Meta, []byte) (Object, error){
 		return o, err
 	},
 	KindZone: func(m Meta, b []byte) (Object, error) { o := Zone{}; err := strict(b, &o); o.Meta = m; return o, err },
+	KindCert: func(m Meta, b []byte) (Object, error) { o := Cert{}; err := strict(b, &o); o.Meta = m; return o, err },
 	KindBackend: func(m Meta, b []byte) (Object, error) {
 		o := Backend{}
 		err := strict(b, &o)

@@ -9,7 +9,7 @@ import "hostctl/schema"
 //	webroot                                          a web shard ("web-1"), applied through any ready node of it
 //	database, databaseuser                           a database shard ("db-1"), applied through the node that takes writes
 //	zone, rrset                                      the DNS of a cluster ("eu-1-dns"), applied through any ready dns node
-//	backend, server, route                           a load-balancer node ("eu-1-lb-0")
+//	cert, backend, server, route                     a load-balancer node ("eu-1-lb-0")
 
 // Network is a Docker bridge network, one per cluster and host. Name: the cluster.
 type Network struct {
@@ -202,12 +202,3 @@ type Server struct {
 
 // Ref implements Object.
 func (o Server) Ref() Ref { return o.ref(KindServer) }
-
-// Route sends a host name to a backend: an entry of HAProxy's map. Name: the host name.
-type Route struct {
-	Meta
-	Backend string `json:"backend"`
-}
-
-// Ref implements Object.
-func (o Route) Ref() Ref { return o.ref(KindRoute) }

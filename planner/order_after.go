@@ -119,7 +119,7 @@ func (d *draft) afterUnknown() {
 }
 
 // mayNeed reports whether an object of unknown content may need another: a vhost any runtime of its site, a route any
-// backend and the servers that go with it. What else objects need, their names tell.
+// backend, the certificate of its name, and the servers that go with it. What else objects need, their names tell.
 func (d *draft) mayNeed(dirty Ref, o Object) bool {
 	ref := o.Ref()
 	if ref.Target != dirty.Target {
@@ -130,6 +130,8 @@ func (d *draft) mayNeed(dirty Ref, o Object) bool {
 		return dirty.Kind == KindVhost && strings.HasPrefix(ref.Name, dirty.Name+"/")
 	case Backend:
 		return dirty.Kind == KindRoute
+	case Cert:
+		return dirty.Kind == KindRoute && dirty.Name == ref.Name
 	case Server:
 		_, goes := d.deletion(Ref{KindBackend, ref.Target, o.Backend})
 		return goes && dirty.Kind == KindRoute

@@ -23,6 +23,7 @@ const (
 	KindDatabase     Kind = "database"
 	KindDatabaseUser Kind = "databaseuser"
 	KindZone         Kind = "zone"
+	KindCert         Kind = "cert"
 	KindBackend      Kind = "backend"
 	KindServer       Kind = "server"
 	KindRoute        Kind = "route"
@@ -32,7 +33,7 @@ const (
 // Ladder is every kind from the lowest rung up. Objects are made upwards and removed downwards.
 var Ladder = []Kind{
 	KindNetwork, KindVolume, KindContainer, KindAgent, KindSecret, KindUser, KindWebroot, KindRuntime,
-	KindVhost, KindDatabase, KindDatabaseUser, KindZone, KindBackend, KindServer, KindRoute, KindRRset,
+	KindVhost, KindDatabase, KindDatabaseUser, KindZone, KindCert, KindBackend, KindServer, KindRoute, KindRRset,
 }
 
 // Rung returns the place of a kind on the ladder, and whether there is such a kind. It is asked for every object and every
@@ -63,14 +64,16 @@ func (k Kind) Rung() (int, bool) {
 		return 10, true
 	case KindZone:
 		return 11, true
-	case KindBackend:
+	case KindCert:
 		return 12, true
-	case KindServer:
+	case KindBackend:
 		return 13, true
-	case KindRoute:
+	case KindServer:
 		return 14, true
-	case KindRRset:
+	case KindRoute:
 		return 15, true
+	case KindRRset:
+		return 16, true
 	}
 	return 0, false
 }
