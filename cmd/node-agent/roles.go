@@ -51,8 +51,8 @@ func roleExecutors(ctx context.Context, c config, kept *blobs.Folder, folder *se
 	case schema.RoleServiceDB:
 		return nil, nil // its database is the image's; hostd only asks whether it is there
 	case schema.RoleLB:
-		lb := checked.New(haproxy.New(haproxy.Options{Target: c.Node, Instance: c.Instance, Up: upWithin}))
-		return map[planner.Kind]executors.Executor{planner.KindBackend: lb, planner.KindServer: lb, planner.KindRoute: lb}, nil
+		lb := checked.New(haproxy.New(haproxy.Options{Target: c.Node, Instance: c.Instance, Up: upWithin, Key: folder.Value}))
+		return map[planner.Kind]executors.Executor{planner.KindCert: lb, planner.KindBackend: lb, planner.KindServer: lb, planner.KindRoute: lb}, nil
 	case schema.RoleDNS:
 		dns := checked.New(powerdns.New(powerdns.Options{Target: c.Cluster + "-dns", Instance: c.Instance}))
 		return map[planner.Kind]executors.Executor{planner.KindZone: dns, planner.KindRRset: dns}, nil

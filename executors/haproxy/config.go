@@ -19,10 +19,14 @@ const marker = "# hostctl: all below is generated, and read back. Changes made h
 const unknown = "be_unknown"
 
 // frontend is how requests come in. What a visitor may not say about himself is removed. A name that isn't in the map, or
-// whose backend isn't there, gets 421 (RFC 9110 15.5.20); not exactly one Host gets 400 (RFC 9112 3.2).
+// whose backend isn't there, gets 421 (RFC 9110 15.5.20); not exactly one Host gets 400 (RFC 9112 3.2). A connection
+// with TLS is for the name that it was made for alone: without a name, or with an unknown one, there is none, and another
+// name on it gets 421, so that what is said of a name by its certificate and by Strict-Transport-Security is true.
+// The fields of an entry of the map are those of route.go.
 const frontend = `
 frontend fe_http
     bind %s
+    bind %s ssl crt-list %s alpn h2,http/1.1 strict-sni ssl-min-ver TLSv1.2
     option httplog
     http-request deny deny_status 400 unless { req.hdr_cnt(host) eq 1 }
     http-request del-header X-Forwarded- -m beg
@@ -31,7 +35,26 @@ frontend fe_http
     http-request del-header Proxy
     http-request set-header X-Forwarded-For %%[src]
     http-request set-header X-Forwarded-Proto http
-    use_backend %%[req.hdr(host),host_only,lower,rtrim(.),map(%s,be_unknown)]
+    http-request set-header X-Forwarded-Proto https if { ssl_fc }
+    http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)
+    http-request return status 421 content-type text/plain string "another name than the connection was made for\n" if { ssl_fc } !{ ssl_fc_sni,lower,rtrim(.),strcmp(txn.host) eq 0 }
+    http-request set-var(txn.route) var(txn.host),map(%s,be_unknown)
+    http-request set-var(txn.hsts) var(txn.route),field(3,|)
+    http-request set-var(txn.code) var(txn.route),field(4,|)
+    http-request set-var(txn.to) var(txn.route),field(5,|)
+    http-request redirect location https://%%[var(txn.host)]%%[pathq] code 308 if !{ ssl_fc } { var(txn.route),field(2,|) -m str https }
+    http-request redirect location %%[var(txn.to)] code 301 if { var(txn.code) -m str 301 }
+    http-request redirect location %%[var(txn.to)] code 302 if { var(txn.code) -m str 302 }
+    http-request redirect location %%[var(txn.to)] code 307 if { var(txn.code) -m str 307 }
+    http-request redirect location %%[var(txn.to)] code 308 if { var(txn.code) -m str 308 }
+    http-request redirect location %%[var(txn.to)]%%[pathq] code 301 if { var(txn.code) -m str 301p }
+    http-request redirect location %%[var(txn.to)]%%[pathq] code 302 if { var(txn.code) -m str 302p }
+    http-request redirect location %%[var(txn.to)]%%[pathq] code 307 if { var(txn.code) -m str 307p }
+    http-request redirect location %%[var(txn.to)]%%[pathq] code 308 if { var(txn.code) -m str 308p }
+    http-after-response set-header Strict-Transport-Security "max-age=%%[var(txn.hsts)]" if { ssl_fc } { var(txn.hsts) -m reg ^[0-9]+$ }
+    http-after-response set-header Strict-Transport-Security "max-age=%%[var(txn.hsts),field(1,s)]; includeSubDomains" if { ssl_fc } { var(txn.hsts) -m end s }
+    http-after-response set-header Strict-Transport-Security "max-age=%%[var(txn.hsts),field(1,s)]; includeSubDomains; preload" if { ssl_fc } { var(txn.hsts) -m end p }
+    use_backend %%[var(txn.route),field(1,|)]
     default_backend be_unknown
 
 backend be_unknown
@@ -82,7 +105,7 @@ func (o Options) render(m model) string {
 type section struct{ backend, text string }
 
 func (o Options) sections(m model) []section {
-	out := []section{{"", fmt.Sprintf(frontend, o.Bind, o.mapFile())}}
+	out := []section{{"", fmt.Sprintf(frontend, o.Bind, o.TLS, o.certList(), o.mapFile())}}
 	for _, name := range slices.Sorted(maps.Keys(m.backends)) {
 		out = append(out, section{name, fmt.Sprintf(backend, name)})
 	}

@@ -7,20 +7,27 @@ import (
 	"hostctl/executors/executorstest"
 	"hostctl/executors/haproxy"
 	"hostctl/planner"
+	"hostctl/schema"
 )
 
 func TestExecutor(t *testing.T) {
 	needDocker(t)
+	ca := newAuthority(t)
 	balancers := map[executors.Executor]*balancer{}
 	executorstest.Test(t, executorstest.Harness{
 		New: func(t *testing.T) executors.Executor {
 			b := start(t)
-			e := b.executor()
+			o := b.options()
+			o.Key = ca.key
+			e := haproxy.New(o)
 			balancers[e] = b
 			return e
 		},
-		Kinds: []planner.Kind{planner.KindBackend, planner.KindServer, planner.KindRoute},
+		Kinds: []planner.Kind{planner.KindCert, planner.KindBackend, planner.KindServer, planner.KindRoute},
 		Samples: []executorstest.Sample{
+			{Create: planner.Cert{Meta: meta("made.example.com"), SelfSigned: true}},
+			{Create: planner.Cert{Meta: meta("www.example.com"), SelfSigned: true}, Update: ca.cert("www.example.com", "1")},
+			{Create: ca.cert("shop.example.com", "1"), Update: ca.cert("shop.example.com", "2")},
 			{Create: backendOf("web-1")},
 			{Create: backendOf("web-2")},
 			{Create: serverOf("web-1", "web-1-0", "192.0.2.10:80", planner.ServerReady), Update: serverOf("web-1", "web-1-0", "192.0.2.11:8080", planner.ServerDrain)},
@@ -29,6 +36,11 @@ func TestExecutor(t *testing.T) {
 			{Create: routeOf("www.example.com", "web-1"), Update: routeOf("www.example.com", "web-2")},
 			{Create: routeOf("xn--e1afmkfd.xn--p1ai", "web-1")},
 			{Create: routeOf("shop.example.com", "web-2"), Update: routeOf("shop.example.com", "web-1")},
+			{Create: routeOf("old.example.com", "web-2"), Update: planner.Route{Meta: meta("old.example.com"), Redirect: "https://www.example.com", Code: 301}},
+			{
+				Create: planner.Route{Meta: meta("made.example.com"), Backend: "web-1", ForceHTTPS: true, HSTS: &schema.HSTS{MaxAge: 300}},
+				Update: planner.Route{Meta: meta("made.example.com"), Backend: "web-1", ForceHTTPS: true, HSTS: &schema.HSTS{MaxAge: 31536000, IncludeSubDomains: true, Preload: true}},
+			},
 		},
 		Bad: []planner.Object{
 			planner.Route{Meta: planner.Meta{Target: target, Name: "lost.example.com", From: planner.Owner{Tenant: "bad", Kind: "FQDN", Name: "lost"}}, Backend: "web-9"},
@@ -48,6 +60,15 @@ func TestExecutor(t *testing.T) {
 				b := balancers[e]
 				b.ask(t, "set server web-1/web-1-0 state maint")
 				b.ask(t, "del server web-1/web-1-0")
+			},
+			"certificate not listed": func(t *testing.T, e executors.Executor) {
+				b := balancers[e]
+				b.ask(t, "del ssl crt-list "+b.dir+"/certs/list "+b.dir+"/certs/made.example.com.pem")
+			},
+			"certificate lost": func(t *testing.T, e executors.Executor) {
+				b := balancers[e]
+				b.ask(t, "del ssl crt-list "+b.dir+"/certs/list "+b.dir+"/certs/shop.example.com.pem")
+				b.ask(t, "del ssl cert "+b.dir+"/certs/shop.example.com.pem")
 			},
 			"configuration lost": func(t *testing.T, e executors.Executor) { lose(t, balancers[e]) },
 		},

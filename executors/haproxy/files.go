@@ -17,7 +17,7 @@ import (
 
 func (o Options) mapFile() string { return filepath.Join(o.Maps, "hosts.map") }
 
-// load reads the model from its two files.
+// load reads the model from its files.
 func (e *Executor) load() (model, error) {
 	b, err := os.ReadFile(e.o.Config)
 	if err != nil {
@@ -30,6 +30,9 @@ func (e *Executor) load() (model, error) {
 	if b, err = os.ReadFile(e.o.mapFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return model{}, err
 	}
+	if m.certs, err = e.loadCerts(); err != nil {
+		return model{}, err
+	}
 	if m.routes, err = parseTable(b); err != nil {
 		return model{}, executors.Errorf(executors.Conflict, "%s: %w", e.o.mapFile(), err)
 	}
@@ -38,6 +41,9 @@ func (e *Executor) load() (model, error) {
 
 // save writes the files that differ from what they should be. A configuration that HAProxy refuses is not put in place.
 func (e *Executor) save(ctx context.Context, m model) error {
+	if err := e.saveCerts(m.certs); err != nil {
+		return err
+	}
 	err := writeIfOther(e.o.Config, []byte(e.o.render(m)), func(file string) error { return e.check(ctx, file) })
 	if err != nil {
 		return err
@@ -76,8 +82,13 @@ func writeIfOther(path string, content []byte, check func(file string) error) er
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
 		return nil
 	}
+	return replaceFile(path, content, 0o644, check)
+}
+
+// replaceFile replaces a file in one step that outlives a crash.
+func replaceFile(path string, content []byte, mode fs.FileMode, check func(file string) error) error {
 	next := path + ".next"
-	if err := writeSynced(next, content); err != nil {
+	if err := writeSynced(next, content, mode); err != nil {
 		return err
 	}
 	defer os.Remove(next) // gone already where all went well
@@ -92,8 +103,11 @@ func writeIfOther(path string, content []byte, check func(file string) error) er
 	return syncDir(filepath.Dir(path))
 }
 
-func writeSynced(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+func writeSynced(path string, content []byte, mode fs.FileMode) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err // what is left of it has another mode, perhaps
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}

@@ -22,12 +22,17 @@ type Options struct {
 	Master string   // socket of the master process; default /run/haproxy/master.sock
 	Config string   // default /etc/haproxy/haproxy.cfg
 	Maps   string   // folder of maps; default /etc/haproxy/maps
+	Certs  string   // folder of certificates; default /etc/haproxy/certs
 	Bind   string   // what to listen on; default :80
+	TLS    string   // what to listen on with TLS; default :443
 	Check  []string // argv that checks the configuration whose name is appended; default haproxy -c -f, for -q would hide the reason
 
 	// Reload makes the running process one with the present configuration. It returns when the new process has started.
 	// Default: `reload` on the master's socket (management guide 9.4).
 	Reload func(context.Context) error
+
+	// Key returns the PEM of a certificate's private key. Nil: there are none but those of certificates that are made here.
+	Key func(planner.Held) ([]byte, error)
 
 	// Wait bounds one command, and how long requests may take to end on a server that is removed. Default 5 s.
 	Wait time.Duration
@@ -42,7 +47,9 @@ func (o Options) withDefaults() Options {
 	o.Master = cmp.Or(o.Master, "/run/haproxy/master.sock")
 	o.Config = cmp.Or(o.Config, "/etc/haproxy/haproxy.cfg")
 	o.Maps = cmp.Or(o.Maps, "/etc/haproxy/maps")
+	o.Certs = cmp.Or(o.Certs, "/etc/haproxy/certs")
 	o.Bind = cmp.Or(o.Bind, ":80")
+	o.TLS = cmp.Or(o.TLS, ":443")
 	o.Wait = cmp.Or(o.Wait, 5*time.Second)
 	if o.Check == nil {
 		o.Check = []string{"haproxy", "-c", "-f"}
@@ -50,7 +57,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Executor applies backends, servers and routes to the HAProxy beside it. It is the only one that writes its files.
+// Executor applies certificates, backends, servers and routes to the HAProxy beside it. It is the only one that writes its files.
 type Executor struct {
 	o      Options
 	socket socket
@@ -114,7 +121,7 @@ func (e *Executor) step(ctx context.Context, cs []planner.Change, places []int, 
 	}
 	var good []int
 	for _, i := range places {
-		if errs[i] = m.change(cs[i]); errs[i] == nil {
+		if errs[i] = e.change(m, cs[i]); errs[i] == nil {
 			good = append(good, i)
 		}
 	}
@@ -180,6 +187,9 @@ func (e *Executor) converge(ctx context.Context, m model, touched []planner.Ref)
 		return nil, err
 	}
 	problems = map[planner.Ref]error{}
+	if err := e.convergeCerts(ctx, m, touched, problems); err != nil {
+		return nil, err
+	}
 	if err := e.convergeServers(ctx, m, touched, problems); err != nil {
 		return nil, err
 	}

@@ -161,6 +161,7 @@ func (b *balancer) options() haproxy.Options {
 		Master:   b.dir + "/master.sock",
 		Config:   b.dir + "/haproxy.cfg",
 		Maps:     b.dir + "/maps",
+		Certs:    b.dir + "/certs",
 		Check:    []string{"docker", "exec", b.name, "haproxy", "-c", "-f"},
 	}
 }

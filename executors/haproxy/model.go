@@ -21,6 +21,7 @@ type model struct {
 	backends map[string]string // name -> balance
 	servers  map[string]server // "<backend>/<node>"
 	routes   table
+	certs    certs
 }
 
 // balanceHost is the one way of balancing there is: consistent hashing on the host name.
@@ -32,6 +33,21 @@ func (m model) clone() model {
 }
 
 // change carries one change out in the model, or says why it can't be.
+func (e *Executor) change(m model, c planner.Change) error {
+	o, ok := object(c).(planner.Cert)
+	switch {
+	case !ok:
+		return m.change(c)
+	case c.New != nil:
+		return e.stageCert(m, o)
+	}
+	if err := checkHost(o.Name); err != nil {
+		return err
+	}
+	delete(m.certs, o.Name)
+	return nil
+}
+
 func (m model) change(c planner.Change) error {
 	switch o := object(c).(type) {
 	case planner.Backend:
@@ -58,7 +74,7 @@ func (m model) change(c planner.Change) error {
 		}
 		return m.putRoute(o)
 	}
-	return executors.Errorf(executors.Refused, "%s: a load balancer has backends, servers and routes only", c.Ref())
+	return executors.Errorf(executors.Refused, "%s: a load balancer has certificates, backends, servers and routes only", c.Ref())
 }
 
 // object is what a change is about.
@@ -85,7 +101,7 @@ func (m model) removeBackend(name string) error {
 		return err
 	}
 	for _, host := range slices.Sorted(maps.Keys(m.routes)) {
-		if m.routes[host] == name && host != instanceKey {
+		if host != instanceKey && backendOf(m.routes[host]) == name {
 			return executors.Errorf(executors.Refused, "remove backend %s: %s still leads to it", name, host)
 		}
 	}
@@ -123,14 +139,15 @@ func (m model) putServer(o planner.Server) error {
 }
 
 func (m model) putRoute(o planner.Route) error {
-	if err := checkBackend("backend", o.Backend); err != nil {
+	value, err := routeValue(o)
+	if err != nil {
 		return err
 	}
 	// HAProxy takes such an entry, and sends the requests to default_backend.
-	if m.backends[o.Backend] == "" {
+	if o.Backend != "" && m.backends[o.Backend] == "" {
 		return executors.Errorf(executors.Refused, "route %s: there is no backend %s", o.Name, o.Backend)
 	}
-	m.routes[o.Name] = o.Backend
+	m.routes[o.Name] = value
 	return nil
 }
 

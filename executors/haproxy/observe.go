@@ -26,7 +26,11 @@ func (e *Executor) Observe(ctx context.Context) ([]planner.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.objects(balances, servers, entries), nil
+	certificates, err := e.presentCerts(ctx, func(string) bool { return true })
+	if err != nil {
+		return nil, err
+	}
+	return append(certificates, e.objects(balances, servers, entries)...), nil
 }
 
 func (e *Executor) objects(balances map[string]string, servers map[string]server, entries []entry) []planner.Object {
@@ -43,7 +47,12 @@ func (e *Executor) objects(balances map[string]string, servers map[string]server
 	routes, _ := tableOf(entries)
 	delete(routes, instanceKey)
 	for _, host := range slices.Sorted(maps.Keys(routes)) {
-		out = append(out, planner.Route{Meta: meta(host), Backend: routes[host]})
+		r, err := parseRoute(routes[host])
+		if err != nil {
+			r = planner.Route{Backend: routes[host]} // shown as what it is
+		}
+		r.Meta = meta(host)
+		out = append(out, r)
 	}
 	return out
 }

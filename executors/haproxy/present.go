@@ -12,7 +12,7 @@ import (
 const few = 20
 
 // Present implements executors.Reader, from the running process: at most one command for the backends, one for the
-// servers, and one for the routes where they are many.
+// servers, one for the routes where they are many, and one for each certificate.
 func (e *Executor) Present(ctx context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
 	e.lock.Lock()
 	defer e.lock.Unlock()
@@ -41,7 +41,22 @@ func (e *Executor) Present(ctx context.Context, refs []planner.Ref) (map[planner
 			return nil, err
 		}
 	}
-	return only(e.objects(balances, servers, entries), refs), nil
+	var certificates []planner.Object
+	if rs := asked[planner.KindCert]; len(rs) > 0 {
+		if certificates, err = e.presentCerts(ctx, among(rs)); err != nil {
+			return nil, err
+		}
+	}
+	return only(append(certificates, e.objects(balances, servers, entries)...), refs), nil
+}
+
+// among returns whether a name is one of those that are asked for.
+func among(refs []planner.Ref) func(string) bool {
+	names := make(map[string]bool, len(refs))
+	for _, r := range refs {
+		names[r.Name] = true
+	}
+	return func(name string) bool { return names[name] }
 }
 
 // only returns those of the objects that were asked for.

@@ -76,7 +76,7 @@ func checkState(s planner.ServerState) error {
 // nothing (HAProxy configuration manual 2.2, management guide 9.3).
 func isWord(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; !lowerAlnum(c) && (c < 'A' || c > 'Z') && !strings.ContainsRune("-_./:@[]%+", rune(c)) {
+		if c := s[i]; !lowerAlnum(c) && (c < 'A' || c > 'Z') && !strings.ContainsRune("-_./:@[]%+|?&=~,", rune(c)) {
 			return false
 		}
 	}
