@@ -32,7 +32,8 @@ func equal(a, b Object) bool {
 		b, ok := b.(Runtime)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.Type == b.Type && a.Version == b.Version &&
 			a.Login == b.Login && a.FPM == b.FPM && a.MemoryLimit == b.MemoryLimit && maps.Equal(a.Env, b.Env) && maps.Equal(a.Secrets, b.Secrets) &&
-			maps.Equal(a.INI, b.INI)
+			maps.Equal(a.INI, b.INI) &&
+			a.Health == b.Health && a.Code == b.Code && slices.Equal(a.Command, b.Command)
 	case Vhost:
 		b, ok := b.(Vhost)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.DocumentRoot == b.DocumentRoot && a.Type == b.Type &&

@@ -3,6 +3,7 @@ package planner
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -98,20 +99,17 @@ func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingP
 		Purge: w.Deletion == schema.Delete,
 	}
 	x.add(root)
-	switch w.Runtime.Type {
-	case schema.RuntimePHP, schema.RuntimeStatic:
-	default:
-		x.problemf("%s:%d: webroot %s: this version of hostctl can't serve runtime %q yet; use php or static", owner.File, owner.Line, w.Name, w.Runtime.Type)
-		return
-	}
 	for _, n := range s.shard.nodes {
 		user := Ref{KindUser, n.name, w.Tenant}
 		needs := []Ref{root.Ref()}
-		if w.Runtime.Type == schema.RuntimePHP {
+		if w.Runtime.Type != schema.RuntimeStatic {
 			r := Runtime{
-				Meta:   Meta{Target: n.name, Name: s.name + "/php-" + w.Runtime.Version, From: owner, On: []Ref{user, root.Ref()}},
+				Meta:   Meta{Target: n.name, Name: s.name + "/" + string(w.Runtime.Type) + "-" + w.Runtime.Version, From: owner, On: []Ref{user, root.Ref()}},
 				Tenant: w.Tenant, Site: folder, Type: w.Runtime.Type, Version: w.Runtime.Version, Login: login(w.Tenant),
-				Env: w.Env, INI: w.PHP.INI, FPM: w.PHP.FPM,
+				Env: w.Env, INI: w.PHP.INI, FPM: w.PHP.FPM, Command: w.Command, Health: w.Health,
+			}
+			if w.Runtime.Type.Service() {
+				r.Code = codeOf(w.Content)
 			}
 			x.siteSecrets(&r, n, w)
 			if plan != nil {
@@ -131,6 +129,18 @@ func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingP
 			Type: w.Runtime.Type, Version: w.Runtime.Version, Redirects: w.Redirects,
 		})
 	}
+}
+
+// codeOf names what a webroot's files are: a service that has read others is started anew.
+func codeOf(files []schema.ContentFile) string {
+	if len(files) == 0 {
+		return ""
+	}
+	sum := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(sum, "%s %s\n", f.Blob, f.Path)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:20])
 }
 
 // webrootNeeds returns what a folder on a shard's volume needs: the volume, and its user on the node that will make it.

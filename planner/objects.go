@@ -114,7 +114,8 @@ func (o Webroot) Ref() Ref { return o.ref(KindWebroot) }
 // <tenant>/<site>: TenantsRoot and <tenant> are root's, <site> is the tenant's user's, and so is all in it.
 const TenantsRoot = "/srv/tenants"
 
-// Runtime is what runs a site's code on a node: a PHP-FPM pool. Name: "<tenant>.<webroot>/php-<version>".
+// Runtime is what runs a site's code on a node: a PHP-FPM pool, or a service of its own. Name:
+// "<tenant>.<webroot>/<type>-<version>".
 type Runtime struct {
 	Meta
 	Tenant      string             `json:"tenant"`
@@ -127,6 +128,9 @@ type Runtime struct {
 	INI         map[string]string  `json:"ini,omitempty"`
 	FPM         schema.FPM         `json:"fpm"`
 	MemoryLimit int64              `json:"memoryLimit,omitempty"` // bytes
+	Command     []string           `json:"command,omitempty"`     // of a service; empty: what is usual for the runtime
+	Health      string             `json:"health,omitempty"`      // path that a service answers below 500; "" is /
+	Code        string             `json:"code,omitempty"`        // of a service: hash of the webroot's files, which it reads at its start
 }
 
 // Ref implements Object.

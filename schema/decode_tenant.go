@@ -40,6 +40,7 @@ func decodeWebroot(d *decoder, spec *yaml.Node) any {
 	if env := child(spec, "env"); len(w.Env)+len(w.SecretEnv) > 0 && w.Runtime.Type == RuntimeStatic {
 		d.fail(env, "a static site runs nothing that reads variables; take them out")
 	}
+	d.service(spec, &w)
 	w.Redirects = d.redirects(child(spec, "redirects"))
 	path := child(child(spec, "content"), "path")
 	d.mark("spec.content.path", path)
@@ -55,13 +56,11 @@ func (d *decoder) runtime(n *yaml.Node) Runtime {
 	version := child(n, "version")
 	r := Runtime{Type: RuntimeType(d.plain(child(n, "type"))), Version: d.value(version, CheckVersion)}
 	switch r.Type {
-	case RuntimeNode, RuntimePython, RuntimeRuby:
-		d.fail(child(n, "type"), "this version of hostctl can't serve %s yet; it serves php and static", r.Type)
 	case RuntimeStatic:
 		if version != nil {
 			d.fail(version, "a static site has no version; take it out")
 		}
-	case RuntimePHP:
+	case RuntimePHP, RuntimeNode, RuntimePython, RuntimeRuby:
 		if version == nil {
 			d.fail(n, "has no version; add one that the region offers, in quotes")
 		}

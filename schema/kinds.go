@@ -139,7 +139,7 @@ type RuntimeOffer struct {
 // RuntimeType is what serves a Webroot.
 type RuntimeType string
 
-// The runtimes. Those that this version of hostctl can serve are php and static.
+// The runtimes.
 const (
 	RuntimePHP    RuntimeType = "php"
 	RuntimeNode   RuntimeType = "node"
@@ -147,6 +147,11 @@ const (
 	RuntimeRuby   RuntimeType = "ruby"
 	RuntimeStatic RuntimeType = "static"
 )
+
+// Service reports whether a site of the runtime is a service of its own, behind the web server.
+func (t RuntimeType) Service() bool {
+	return t == RuntimeNode || t == RuntimePython || t == RuntimeRuby
+}
 
 // Cluster is a network with the infrastructure that serves it. Its nodes are named <cluster>-lb-<n>, <cluster>-dns-<n>
 // and <cluster>-db-0.
@@ -259,6 +264,8 @@ type Webroot struct {
 	Env          map[string]string
 	SecretEnv    map[string]Secret // variables whose values the repository doesn't hold in clear; none is in Env too
 	PHP          PHP
+	Command      []string // argv of a service; empty means what is usual for the runtime
+	Health       string   // path that a service answers below 500 once it is ready; "" means /
 	Redirects    []Redirect
 }
 

@@ -35,6 +35,7 @@ type Options struct {
 	Service string  // "" is nginx
 	Tenants string  // "" is planner.TenantsRoot
 	PHP     string  // "" is /run/php, where sockets are
+	Apps    string  // "" is /run/apps, where those of services are
 	Logs    string  // "" is /var/log/nginx/sites
 	Address string  // "" is 127.0.0.1:80, where nginx answers
 }
@@ -57,7 +58,7 @@ const (
 func New(o Options) *Manager {
 	for p, v := range map[*string]string{
 		&o.Config: "/etc/nginx/nginx.conf", &o.Folder: "/etc/nginx/hostctl", &o.Service: "nginx",
-		&o.Tenants: planner.TenantsRoot, &o.PHP: "/run/php", &o.Logs: "/var/log/nginx/sites", &o.Address: "127.0.0.1:80",
+		&o.Tenants: planner.TenantsRoot, &o.PHP: "/run/php", &o.Apps: "/run/apps", &o.Logs: "/var/log/nginx/sites", &o.Address: "127.0.0.1:80",
 	} {
 		if *p == "" {
 			*p = v
@@ -69,7 +70,9 @@ func New(o Options) *Manager {
 	return &Manager{o: o, gens: generation.Folder(o.Folder)}
 }
 
-func (m *Manager) paths() paths { return paths{tenants: m.o.Tenants, php: m.o.PHP, logs: m.o.Logs} }
+func (m *Manager) paths() paths {
+	return paths{tenants: m.o.Tenants, php: m.o.PHP, apps: m.o.Apps, logs: m.o.Logs}
+}
 
 // Apply implements executors.Executor. What nginx refuses it refuses as a whole (executors.RefuseBatch).
 func (m *Manager) Apply(ctx context.Context, cs []planner.Change) []error {

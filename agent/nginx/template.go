@@ -24,9 +24,11 @@ func check(v planner.Vhost) error {
 	switch v.Type {
 	case schema.RuntimePHP:
 		errs = append(errs, allow.Version(v.Version))
+	case schema.RuntimeNode, schema.RuntimePython, schema.RuntimeRuby:
+		errs = append(errs, schema.CheckVersion(v.Version))
 	case schema.RuntimeStatic:
 	default:
-		errs = append(errs, fmt.Errorf("this version serves php and static sites, not %q", v.Type))
+		errs = append(errs, fmt.Errorf("this version serves no %q sites", v.Type))
 	}
 	for _, r := range v.Redirects {
 		errs = append(errs, checkRedirect(r))
@@ -74,6 +76,7 @@ func quote(s string) string {
 type paths struct {
 	tenants string // the sites
 	php     string // sockets: <php>/<version>/current/<tenant>.<site>.sock
+	apps    string // sockets: <apps>/<tenant>.<site>/<type>-<version>/current/sock
 	logs    string
 }
 
@@ -108,6 +111,8 @@ func render(v planner.Vhost, p paths) ([]byte, error) {
 	switch v.Type {
 	case schema.RuntimePHP:
 		renderPHP(w, v, p)
+	case schema.RuntimeNode, schema.RuntimePython, schema.RuntimeRuby:
+		renderService(w, v, p)
 	default:
 		w.line("    index index.html index.htm;")
 		w.line("    location ~* %s { return 404; }", quote(source))
@@ -147,7 +152,13 @@ func common(n int) []byte {
 	w := &writer{}
 	w.line("map $http_x_forwarded_proto $hostctl_https { default %s; https on; }", quote(""))
 	w.line("map $http_x_forwarded_proto $hostctl_scheme { default $scheme; https https; }")
+	w.line("map $http_upgrade $hostctl_connection { default upgrade; %s close; }", quote(""))
 	w.line("fastcgi_read_timeout 300s;")
+	w.line("proxy_read_timeout 300s;")
+	w.line("proxy_http_version 1.1;")
+	for _, h := range proxied {
+		w.line("proxy_set_header %s;", h)
+	}
 	for _, p := range fastcgi {
 		w.line("fastcgi_param %s;", p)
 	}

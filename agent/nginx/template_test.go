@@ -10,7 +10,7 @@ import (
 	"hostctl/schema"
 )
 
-var testPaths = paths{tenants: "/srv/tenants", php: "/run/php", logs: "/logs"}
+var testPaths = paths{tenants: "/srv/tenants", php: "/run/php", apps: "/run/apps", logs: "/logs"}
 
 func vhost() planner.Vhost {
 	return planner.Vhost{

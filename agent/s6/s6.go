@@ -36,7 +36,7 @@ type State struct {
 // settle bounds how long s6 may take over what it does at once.
 const settle = 10 * time.Second
 
-var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,127}$`)
 
 func (s Scan) dir(name string) string { return filepath.Join(string(s), name) }
 

@@ -3,6 +3,7 @@
 //	node-agent            serve, configured by the environment (see config)
 //	node-agent ping       exit 0 if the agent of this node serves
 //	node-agent version    print what this program is
+//	node-agent exec FILE  become the program of a site's service, as a service's run script does
 package main
 
 import (
@@ -12,6 +13,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"hostctl/agent/apps"
 )
 
 func main() {
@@ -30,6 +33,8 @@ func run(ctx context.Context, args []string) error {
 		verb = args[0]
 	}
 	switch {
+	case verb == "exec" && len(args) == 2:
+		return apps.Exec(args[1])
 	case len(args) > 1:
 	case verb == "serve":
 		return serve(ctx)

@@ -10,10 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"hostctl/agent/apps"
 	"hostctl/agent/blobs"
 	"hostctl/agent/mysql"
 	"hostctl/agent/nginx"
 	"hostctl/agent/php"
+	"hostctl/agent/runtimes"
 	"hostctl/agent/secrets"
 	"hostctl/agent/users"
 	"hostctl/agent/webroots"
@@ -89,10 +91,14 @@ func web(ctx context.Context, c config, kept *blobs.Folder, folder *secrets.Fold
 	if err := pools.Start(ctx); err != nil { // the agent has to serve all the same, or nobody could repair it
 		log.Error("start PHP", "error", err)
 	}
+	services := apps.New(apps.Options{Node: c.Node, Secrets: folder})
+	if err := services.Start(ctx); err != nil {
+		log.Error("start the sites' services", "error", err)
+	}
 	return map[planner.Kind]executors.Executor{
 		planner.KindUser:    checked.New(users.New(users.Options{Node: c.Node})),
 		planner.KindWebroot: checked.New(webroots.New(webroots.Options{GID: gid, Blobs: kept})),
-		planner.KindRuntime: checked.New(pools),
+		planner.KindRuntime: checked.New(runtimes.New(pools, services)),
 		planner.KindVhost:   checked.New(nginx.New(nginx.Options{Node: c.Node})),
 	}, nil
 }
