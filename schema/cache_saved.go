@@ -41,7 +41,7 @@ type savedPlace struct {
 
 // save returns what is kept of a blob, false where it is to be parsed again.
 func save(id BlobID, p *Parsed) (saved, bool) {
-	if !p.yaml || p.unread || p.pointer || len(p.errors) > 0 {
+	if !p.yaml || p.unread || p.pointer || p.secret != nil || len(p.errors) > 0 {
 		return saved{}, false
 	}
 	out := saved{ID: id, Size: p.size, Entries: make([]savedEntry, len(p.entries))}
