@@ -150,14 +150,14 @@ func (l *loader) declare(c *catalog) {
 		if p.unread {
 			c.unread[f.folder()] = true
 		}
+		if p.secret == nil && isSecretFile(f.path) {
+			l.fail(f.path, "isn't encrypted: a file of this name is in the SOPS format; 'hostctl secret set' writes such a file, and what stands here in clear must be changed where it is used")
+			continue
+		}
 		for _, e := range p.errors {
 			at := *e
 			at.File = f.path
 			l.errors = append(l.errors, &at)
-		}
-		if p.secret == nil && isSecretFile(f.path) {
-			l.fail(f.path, "isn't encrypted: a file of this name is in the SOPS format; 'hostctl secret set' writes such a file, and what stands here in clear must be changed where it is used")
-			continue
 		}
 		for _, e := range p.entries {
 			c.declare(f, e)

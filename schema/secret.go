@@ -172,7 +172,7 @@ func (l *loader) resolve(c *catalog, o *origin, field string, s Secret) Secret {
 	}
 	p := l.parsed[i]
 	if p.secret == nil {
-		c.fail(o, field, "the file %s isn't in the SOPS format; 'hostctl secret set %s %s' writes such a file", ref.Path, ref.Path, ref.Key)
+		c.fail(o, field, "the file %s isn't in the SOPS format; name one that is: 'hostctl secret set' writes them, their names end in .sops.yaml", ref.Path)
 		return s
 	}
 	if len(p.secret.errors) > 0 {
@@ -197,7 +197,7 @@ func (l *loader) noSecretFile(p string) string {
 // lacks says why a key of the file is no secret.
 func (f *secretFile) lacks(p, key string) string {
 	if slices.Contains(f.keys, key) {
-		return fmt.Sprintf("the value of %s in %s isn't encrypted; 'hostctl secret set %s' with another key", key, p, p)
+		return fmt.Sprintf("%s in %s is a value in clear, or a list; 'hostctl secret set %s' gives another key one that is encrypted", key, p, p)
 	}
 	text := fmt.Sprintf("%s has no value %q", p, key)
 	var names []string

@@ -92,7 +92,7 @@ func (s *kindSchema) explain(kind Kind, root *yaml.Node, leaf *jsonschema.Valida
 	case "additionalProperties":
 		return unknownKeys(kind, at, path, rule)
 	case "required":
-		return missingKeys(at, path, rule)
+		return s.missingKeys(kind, at, path, rule)
 	case "type":
 		return []*Error{errorAt(at, path, "%s", wrongType(at, rule))}
 	case "enum", "const":
@@ -138,7 +138,7 @@ func unknownKey(kind Kind, field, key string, known []string) string {
 }
 
 // missingKeys reports each key that is required and absent.
-func missingKeys(at *yaml.Node, path string, rule map[string]any) []*Error {
+func (s *kindSchema) missingKeys(kind Kind, at *yaml.Node, path string, rule map[string]any) []*Error {
 	required, _ := rule["required"].([]any)
 	properties, _ := rule["properties"].(map[string]any)
 	var errs []*Error
@@ -147,13 +147,26 @@ func missingKeys(at *yaml.Node, path string, rule map[string]any) []*Error {
 		if child(at, key) != nil {
 			continue
 		}
-		text := "is missing"
-		if about, ok := properties[key].(map[string]any); ok && about["description"] != nil {
-			text += fmt.Sprintf("; add it: %v", about["description"])
+		field := join(path, key)
+		if about := s.describe(properties[key]); about != "" {
+			errs = append(errs, errorAt(at, field, "is missing; add it: %s", about))
+			continue
 		}
-		errs = append(errs, errorAt(at, join(path, key), "%s", text))
+		errs = append(errs, errorAt(at, field, "is missing; add it: hostctl schema %s shows what it holds", kind))
 	}
 	return errs
+}
+
+// describe returns what the schema says of a field, itself or where it refers to.
+func (s *kindSchema) describe(field any) string {
+	f, _ := field.(map[string]any)
+	if text, ok := f["description"].(string); ok {
+		return text
+	}
+	ref, _ := f["$ref"].(string)
+	defined, _ := lookup(s.document, strings.TrimPrefix(ref, "#")).(map[string]any)
+	text, _ := defined["description"].(string)
+	return text
 }
 
 // wrongType says what a value is and what it must be.
