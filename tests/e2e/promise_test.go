@@ -29,7 +29,7 @@ func TestG05_ASavedPlanIsAPromise(t *testing.T) {
 	}
 	for _, want := range []string{
 		"vhost/web-1-0/acme.docs: changed since planned: expected ", "found a file that isn't what this version writes for it",
-		"route/eu-1-lb-0/www.shop.acme.test: changed since planned: expected ", "found backend: web-1 → nowhere; 'hostctl drift' shows it, then plan again",
+		"route/eu-1-lb-0/www.shop.acme.test: changed since planned: expected ", "found backend: web-1 → nowhere; 'hostctl drift' shows it; plan again",
 		"rrset/eu-1-dns/acme.test/mail.acme.test/A: changed since planned: expected ", "found values: +192.0.2.99 -192.0.2.25",
 	} {
 		if !strings.Contains(out, want) {
