@@ -55,10 +55,24 @@ func (x *expansion) expandZone(z *schema.Zone) {
 		nameservers = slices.Clone(x.m.Platform.Nameservers)
 	}
 	slices.Sort(nameservers)
-	x.add(Zone{
+	o := Zone{
 		Meta:        Meta{Target: c.dns.name, Name: z.Domain, From: ownerOf(z.Meta), On: c.dns.best[0].ready},
 		Nameservers: nameservers, Hostmaster: x.m.Platform.Hostmaster, TTL: firstOf(z.TTL, x.m.Platform.TTL),
-	})
+		Signed: z.DNSSEC,
+	}
+	x.noteSigning(o)
+	x.add(o)
+}
+
+// noteSigning says what has to be done at the registrar where a plan signs a zone, or no longer does.
+func (x *expansion) noteSigning(o Zone) {
+	was, _ := x.live.State[o.Ref()].(Zone)
+	switch {
+	case o.Signed && !was.Signed:
+		x.notef("zone %s gets signed: its DS records are known once this is applied; give what 'hostctl ds %s' shows to the registrar then", o.Name, o.Name)
+	case !o.Signed && was.Signed:
+		x.notef("zone %s is no longer signed and its keys are destroyed: have the registrar remove its DS records first, and wait for their TTL", o.Name)
+	}
 }
 
 func (x *expansion) expandRecord(z *schema.Zone, r *schema.ZoneRecord) {

@@ -158,6 +158,8 @@ type Zone struct {
 	Nameservers []string `json:"nameservers"` // sorted, without trailing dots
 	Hostmaster  string   `json:"hostmaster"`  // SOA RNAME in mailbox form, hostmaster@example.com
 	TTL         int      `json:"ttl"`         // of SOA and NS
+	// Signed asks for DNSSEC. The name servers make the key when that is applied, so the key and its DS are no content.
+	Signed bool `json:"signed,omitempty"`
 }
 
 // Ref implements Object.

@@ -172,6 +172,7 @@ func decodeZone(d *decoder, spec *yaml.Node) any {
 		Domain:      parsed(d, child(spec, "domain"), ParseZoneDomain),
 		Nameservers: list(d, child(spec, "nameservers"), ParseHostname),
 		TTL:         d.integer(child(spec, "ttl"), 0),
+		DNSSEC:      d.flag(child(spec, "dnssec"), false),
 	}
 	d.unique(child(spec, "nameservers"), z.Nameservers)
 	for i, n := range items(child(spec, "records")) {

@@ -323,6 +323,7 @@ type Zone struct {
 	Domain      string   // normalised fqdn
 	Nameservers []string // the platform's where the resource names none
 	TTL         int      // seconds; default of its records
+	DNSSEC      bool     // it is signed
 }
 
 // ZoneRecord is one RRset: the RRset is the unit, never the single record.

@@ -25,7 +25,6 @@ var plannedFields = map[Kind]map[string]bool{
 	KindNodeProfile: {"spec.volumes": true, "spec.update": true, "spec.resources.disk": true, "spec.resources.inodes": true},
 	KindTenant:      {"spec.shell": true, "spec.sshKeys": true, "spec.shards.valkey": true},
 	KindWebroot:     {"spec.command": true, "spec.httpAuth": true},
-	KindZone:        {"spec.dnssec": true},
 }
 
 // refusedFields are keys that no version will serve.

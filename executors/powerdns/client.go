@@ -23,6 +23,8 @@ type zone struct {
 	APIRectify *bool   `json:"api_rectify,omitempty"`
 	SOAEditAPI string  `json:"soa_edit_api,omitempty"`
 	Serial     uint32  `json:"serial,omitempty"` // never set by us
+	DNSSEC     bool    `json:"dnssec"`
+	NSEC3Param string  `json:"nsec3param,omitempty"`
 	RRsets     []rrset `json:"rrsets,omitempty"`
 }
 

@@ -22,13 +22,14 @@ func TestExecutor(t *testing.T) {
 
 	executorstest.Test(t, executorstest.Harness{
 		New: func(t *testing.T) executors.Executor {
-			clean(t, "acme.example", "bolt.example")
+			clean(t, "acme.example", "bolt.example", "crypt.example")
 			return executor()
 		},
 		Kinds: []planner.Kind{planner.KindZone, planner.KindRRset},
 		Samples: []executorstest.Sample{
 			{Create: acme, Update: acme2},
-			{Create: bolt},
+			{Create: bolt, Update: signedZone("bolt.example")},
+			{Create: signedZone("crypt.example"), Update: zoneOf("crypt.example")},
 			{Create: www, Update: www2},
 			{Create: rrsetOf("acme.example", "acme.example", "A", "192.0.2.1")},
 			{Create: rrsetOf("acme.example", "acme.example", "AAAA", "2001:db8::1")},
@@ -49,6 +50,11 @@ func TestExecutor(t *testing.T) {
 			},
 			"record disabled": func(t *testing.T, _ executors.Executor) {
 				patch(t, "acme.example", `{"name":"www.acme.example.","type":"A","ttl":300,"changetype":"REPLACE","records":[{"content":"192.0.2.1","disabled":true}]}`)
+			},
+			"no longer signed": func(t *testing.T, _ executors.Executor) {
+				if code, text := api(t, http.MethodPut, "/zones/crypt.example.", `{"dnssec":false}`); code != http.StatusNoContent {
+					t.Fatalf("%d %s", code, text)
+				}
 			},
 			"name servers removed": func(t *testing.T, _ executors.Executor) {
 				patch(t, "acme.example", `{"name":"acme.example.","type":"NS","changetype":"DELETE","records":[]}`)

@@ -244,7 +244,7 @@ func (w *work) create(ctx context.Context) (have zone, err error) {
 		}
 		return zone{}, nil
 	}
-	z := settings(w.instance)
+	z := w.settings()
 	z.Name, z.RRsets = absolute(w.name), apex(*w.make, "0")
 	made, err := w.reader.create(ctx, z)
 	if errors.Is(err, errExists) {
@@ -253,20 +253,27 @@ func (w *work) create(ctx context.Context) (have zone, err error) {
 	return made, err
 }
 
-// settings are those of every zone: nothing is transferred, and the API keeps names in order and the serial going.
-func settings(instance string) zone {
+// settings are those of the zone: nothing is transferred, and the API keeps names in order and the serial going.
+func (w *work) settings() zone {
 	yes := true
-	return zone{Kind: "Native", Account: instance, APIRectify: &yes, SOAEditAPI: "DEFAULT"}
+	z := zone{Kind: "Native", Account: w.instance, APIRectify: &yes, SOAEditAPI: "DEFAULT", DNSSEC: w.make.Signed}
+	if z.DNSSEC {
+		z.NSEC3Param = nsec3Param
+	}
+	return z
 }
 
 // settle sets the zone's own settings where they differ.
 func (w *work) settle(ctx context.Context, have zone) error {
-	want := settings(w.instance)
-	if have.Kind == want.Kind && have.APIRectify != nil && *have.APIRectify && have.SOAEditAPI == want.SOAEditAPI {
-		return nil
+	want := w.settings()
+	if have.Kind == want.Kind && have.APIRectify != nil && *have.APIRectify && have.SOAEditAPI == want.SOAEditAPI && have.sameSigning(want) {
+		return w.publishKeys(ctx, have)
 	}
 	w.reader.seen.forget(have.Name)
-	return w.reader.set(ctx, have.Name, want)
+	if err := w.reader.set(ctx, have.Name, want); err != nil {
+		return err
+	}
+	return w.publishKeys(ctx, have)
 }
 
 // edits returns the changes of RRsets that differ, removals first.

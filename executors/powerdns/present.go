@@ -16,7 +16,14 @@ import (
 func (e *Executor) Present(ctx context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
 	asked := map[planner.Ref]bool{}
 	byZone := map[string][]key{}
+	present := map[planner.Ref]planner.Object{}
 	for _, r := range refs {
+		if zone, ok := isCDS(r); ok {
+			if err := e.presentCDS(ctx, r, zone, present); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		zone, keys, ok := keysOf(r)
 		if !ok {
 			continue
@@ -47,13 +54,29 @@ func (e *Executor) Present(ctx context.Context, refs []planner.Ref) (map[planner
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	present := map[planner.Ref]planner.Object{}
 	for _, o := range slices.Concat(found...) {
 		if asked[o.Ref()] {
 			present[o.Ref()] = o
 		}
 	}
 	return present, nil
+}
+
+// presentCDS adds the CDS of a zone, if it is there and signed.
+func (e *Executor) presentCDS(ctx context.Context, ref planner.Ref, zone string, present map[planner.Ref]planner.Object) error {
+	r, err := e.newReader(ctx, 1, 0)
+	if err != nil {
+		return err
+	}
+	o, ok, err := r.cds(ctx, zone)
+	if errors.Is(err, errNotFound) {
+		return nil
+	}
+	if ok {
+		o.Target = ref.Target
+		present[ref] = o
+	}
+	return err
 }
 
 // keysOf returns the zone of an object and the RRsets that it is made of.
