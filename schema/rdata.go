@@ -11,14 +11,14 @@ import (
 )
 
 // ParseRData reads the RDATA of one record in presentation form (RFC 1035 5.1) and returns it in the canonical form that
-// PowerDNS stores: names lower-case and absolute, addresses as RFC 5952 has them, texts quoted and split, hexadecimal
+// PowerDNS stores: names lower-case, absolute and with A-labels, addresses as RFC 5952 has them, texts quoted and split, hexadecimal
 // in lower case. Types that are no one's to set (SOA, DNSSEC's own) or that run code (LUA) are refused.
 func ParseRData(recordType, value string) (string, error) {
 	parse, ok := rdataParsers[recordType]
 	if !ok {
 		return "", fmt.Errorf("records of type %q can't be declared; allowed: %s", shorten(recordType), strings.Join(RecordTypes(), ", "))
 	}
-	if recordType != "TXT" && !isPrintableASCII(value) {
+	if recordType != "TXT" && !isPrintableASCII(value) && (!holdsName(recordType) || !isPrintable(value)) {
 		return "", fmt.Errorf("%q holds a line break, control character or non-ASCII letter", shorten(value))
 	}
 	if recordType == "TXT" {
@@ -230,7 +230,10 @@ func absoluteName(s string, host bool) (string, error) {
 	if !strings.HasSuffix(s, ".") {
 		return "", fmt.Errorf("%q doesn't end with a dot; write the whole name: %q", shorten(s), shorten(s+"."))
 	}
-	name := strings.ToLower(strings.TrimSuffix(s, "."))
+	name, err := toALabels(strings.TrimSuffix(s, "."))
+	if err != nil {
+		return "", err
+	}
 	if err := checkRecordLabels(name); err != nil {
 		return "", err
 	}
@@ -261,10 +264,12 @@ func checkRecordLabels(name string) error {
 }
 
 // ParseRecordName reads the name of an RRset in a zone: "@" for the zone itself, a name relative to it ("www", "*.dev"),
-// or an absolute one with a trailing dot. The result is normalised and has no trailing dot.
+// or an absolute one with a trailing dot. The result is normalised, with A-labels for U-labels, and has no trailing dot.
 func ParseRecordName(name, domain string) (string, error) {
-	lower := strings.ToLower(name)
+	lower, err := toALabels(name)
 	switch {
+	case err != nil:
+		return "", err
 	case name == "":
 		return "", errors.New("is empty; write @ for the zone itself")
 	case name == "@":

@@ -76,6 +76,9 @@ func TestParseRData(t *testing.T) {
 		{"CNAME", "WWW.Example.com.", "www.example.com."},
 		{"CNAME", "_acme.example.com.", "_acme.example.com."},
 		{"MX", "10   Mail.example.com.", "10 mail.example.com."},
+		{"CNAME", "Пример.example.com.", "xn--e1afmkfd.example.com."},
+		{"CNAME", "xn--e1afmkfd.example.com.", "xn--e1afmkfd.example.com."},
+		{"MX", "10 пошта.пример.рф.", "10 xn--80a1acn3a.xn--e1afmkfd.xn--p1ai."},
 		{"MX", "0 .", "0 ."},
 		{"SRV", "10 5 5060 sip.example.com.", "10 5 5060 sip.example.com."},
 		{"SRV", "0 0 0 .", "0 0 0 ."},
@@ -106,6 +109,8 @@ func TestParseRData(t *testing.T) {
 		{"TLSA", "3 1 1 ab"}, {"SSHFP", "5 2 ab"}, {"DS", "1 13 1 ab"}, {"TXT", `"open`}, {"TXT", `"a" b`}, {"TXT", `say "a"`}, {"TXT", "a\nb"},
 		{"TXT", "ä"}, {"TXT", `"\00`}, {"TXT", `"\999"`}, {"TXT", ""}, {"TXT", `"a\`}, {"TXT", strings.Repeat("x", 4097)}, {"LUA", `A "x"`}, {"SOA", "x"},
 		{"NS", "a..b."}, {"PTR", strings.Repeat("a", 64) + ".example."},
+		{"CNAME", "xn--a.example."}, {"CNAME", "a。b.example."}, {"CNAME", "a\u200bb.example."}, {"MX", "10 a\u00a0b.example."}, {"CNAME", "\u202eab.example."},
+		{"CAA", `0 issue "ä.example"`}, {"A", "１.2.3.4"},
 	} {
 		if got, err := schema.ParseRData(c.recordType, c.in); err == nil {
 			t.Errorf("ParseRData(%s, %q) = %q; want an error", c.recordType, c.in, got)
@@ -170,5 +175,26 @@ func checkRDataWithDNS(t *testing.T, recordType, value string) {
 	}
 	if got := dns.TypeToString[rr.Header().Rrtype]; got != recordType {
 		t.Fatalf("%s %q is read as %s", recordType, value, got)
+	}
+}
+
+// Names of RRsets may be written as people read them.
+func TestParseRecordName(t *testing.T) {
+	for in, want := range map[string]string{
+		"@": "acme.test", "www": "www.acme.test", "WWW.acme.test.": "www.acme.test", "*.dev": "*.dev.acme.test", "_dmarc": "_dmarc.acme.test",
+		"пример": "xn--e1afmkfd.acme.test", "Bücher": "xn--bcher-kva.acme.test", "*.bücher": "*.xn--bcher-kva.acme.test", "_sip._tcp.bücher": "_sip._tcp.xn--bcher-kva.acme.test",
+		"bücher.acme.test.": "xn--bcher-kva.acme.test", "xn--bcher-kva": "xn--bcher-kva.acme.test", "straße": "xn--strae-oqa.acme.test",
+	} {
+		if got, err := schema.ParseRecordName(in, "acme.test"); err != nil || got != want {
+			t.Errorf("ParseRecordName(%q) = %q, %v; want %q", in, got, err, want)
+		}
+	}
+	if got, err := schema.ParseRecordName("www.пример.рф.", "xn--e1afmkfd.xn--p1ai"); err != nil || got != "www.xn--e1afmkfd.xn--p1ai" {
+		t.Errorf("below a zone with A-labels: %q, %v", got, err)
+	}
+	for _, in := range []string{"", "xn--a", "a。b", "a\u200bb", "a\u00a0b", "\u202eab", "ä*", strings.Repeat("ä", 60), "www.пример.рф.", "\xff", "-ä", "ä\n"} {
+		if got, err := schema.ParseRecordName(in, "acme.test"); err == nil {
+			t.Errorf("ParseRecordName(%q) = %q; want an error", in, got)
+		}
 	}
 }
