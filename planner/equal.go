@@ -48,7 +48,7 @@ func equal(a, b Object) bool {
 			a.PasswordHash == b.PasswordHash && a.Limits == b.Limits && a.Locked == b.Locked && slices.Equal(a.Hosts, b.Hosts)
 	case Zone:
 		b, ok := b.(Zone)
-		return ok && a.Hostmaster == b.Hostmaster && a.TTL == b.TTL && a.Signed == b.Signed && slices.Equal(a.Nameservers, b.Nameservers)
+		return ok && a.Hostmaster == b.Hostmaster && a.TTL == b.TTL && a.Signed == b.Signed && a.Kept == b.Kept && slices.Equal(a.Nameservers, b.Nameservers)
 	case RRset:
 		b, ok := b.(RRset)
 		return ok && a.Zone == b.Zone && a.FQDN == b.FQDN && a.Type == b.Type && a.TTL == b.TTL &&

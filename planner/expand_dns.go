@@ -64,17 +64,6 @@ func (x *expansion) expandZone(z *schema.Zone) {
 	x.add(o)
 }
 
-// noteSigning says what has to be done at the registrar where a plan signs a zone, or no longer does.
-func (x *expansion) noteSigning(o Zone) {
-	was, _ := x.live.State[o.Ref()].(Zone)
-	switch {
-	case o.Signed && !was.Signed:
-		x.notef("zone %s gets signed: its DS records are known once this is applied; give what 'hostctl ds %s' shows to the registrar then", o.Name, o.Name)
-	case !o.Signed && was.Signed:
-		x.notef("zone %s is no longer signed and its keys are destroyed: have the registrar remove its DS records first, and wait for their TTL", o.Name)
-	}
-}
-
 func (x *expansion) expandRecord(z *schema.Zone, r *schema.ZoneRecord) {
 	if r.FQDN == z.Domain && (r.Type == "NS" || r.Type == "SOA") {
 		x.problemf("%s:%d: record %s: %s of the zone itself is made from the zone; set nameservers of zone %s", r.Position.File, r.Position.Line, r.Name, r.Type, z.Name)

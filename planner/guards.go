@@ -73,7 +73,7 @@ type judge struct {
 // allow can't be done now.
 func guardPlan(d *draft, p Plan) ([]string, error) {
 	j := &judge{draft: d, rails: d.live.Memory.guardrails(), allowed: d.allowances()}
-	if !takesAway(p) && len(unsigned(p)) == 0 && len(d.suppressed) == 0 && len(leftHosts(d.m, d.live)) == 0 {
+	if !takesAway(p) && len(cutOff(p, d.live)) == 0 && len(d.suppressed) == 0 && len(leftHosts(d.m, d.live)) == 0 {
 		return nil, nil
 	}
 	j.lost = d.lostObjects()
@@ -81,7 +81,7 @@ func guardPlan(d *draft, p Plan) ([]string, error) {
 		l.asked = l.asked || slices.ContainsFunc(j.allowed, func(a allowance) bool { return a.covers(l) })
 	}
 	j.askOwners()
-	j.askUnsigned(p)
+	j.askZoneChanges(p)
 	j.askBudgets()
 	j.askProtected(p) // last, for it asks by name, whatever else was asked or allowed
 	if len(j.refusals) == 0 {

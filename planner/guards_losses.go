@@ -33,7 +33,7 @@ func (d *draft) lostObjects() []*loss {
 		if ok && active(want) {
 			continue
 		}
-		out = append(out, &loss{ref: ref, old: have, owner: have.Owner(), data: holdsData(ref.Kind), left: d.suppressed[ref] || d.withheld[ref]})
+		out = append(out, &loss{ref: ref, old: have, owner: have.Owner(), data: holdsData(have), left: d.suppressed[ref] || d.withheld[ref]})
 	}
 	slices.SortFunc(out, func(a, b *loss) int { return a.ref.Compare(b.ref) })
 	d.dropMoved(&out)
@@ -51,6 +51,8 @@ func active(o Object) bool {
 	case Webroot:
 		return !o.Kept
 	case Database:
+		return !o.Kept
+	case Zone:
 		return !o.Kept
 	}
 	return true

@@ -120,7 +120,11 @@ func (j *judge) askZones() {
 				lost = append(lost, l)
 			}
 		}
-		j.refuse(o, allowRef(o), lost, "Zone %s isn't declared any more, and %s", o.Name, hasRecords(len(lost)-1))
+		text := hasRecords(len(lost) - 1)
+		if z, ok := lost[len(lost)-1].old.(Zone); ok && z.Signed {
+			text += " and is signed: " + parentFirst
+		}
+		j.refuse(o, allowRef(o), lost, "Zone %s isn't declared any more, and %s", o.Name, text)
 	}
 }
 

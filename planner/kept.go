@@ -16,6 +16,8 @@ func IsKept(o Object) bool {
 		return o.Kept
 	case Database:
 		return o.Kept
+	case Zone:
+		return o.Kept
 	case Volume:
 		return o.Kept
 	}
@@ -25,16 +27,28 @@ func IsKept(o Object) bool {
 // Purgeable reports whether an object that is kept is deleted when its time is over. Volumes never are: what is on them
 // isn't the planner's to know.
 func Purgeable(o Object) bool {
-	return IsKept(o) && holdsData(o.Ref().Kind)
+	return IsKept(o) && holdsData(o)
 }
 
-// holdsData reports whether objects of a kind hold what can't be made again, and know when it may go.
-func holdsData(k Kind) bool { return k == KindWebroot || k == KindDatabase }
+// holdsData reports whether an object holds what can't be made again, and knows when it may go: files, a database, or the keys
+// of a zone, to which its parent points.
+func holdsData(o Object) bool {
+	switch o := o.(type) {
+	case Webroot, Database:
+		return true
+	case Zone:
+		return o.Signed
+	}
+	return false
+}
 
 // dataOf says what such an object holds, with its verb.
 func dataOf(k Kind) string {
-	if k == KindDatabase {
+	switch k {
+	case KindDatabase:
 		return "data is"
+	case KindZone:
+		return "keys are"
 	}
 	return "files are"
 }
@@ -61,8 +75,8 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	return keys
 }
 
-// keepData keeps what nobody declares any more and can't be made again: webroots with their locked users, databases, and
-// volumes. Webroots and databases go when their time is over, or at once where their deletionPolicy was Delete.
+// keepData keeps what nobody declares any more and can't be made again: webroots with their locked users, databases, signed
+// zones, and volumes. Webroots, databases and zones go when their time is over, or at once where their deletionPolicy was Delete.
 func (x *expansion) keepData() {
 	homes := map[string]string{}
 	for i := range x.sites {
@@ -81,6 +95,8 @@ func (x *expansion) keepData() {
 			x.add(o)
 		case Database:
 			x.keepDatabase(o)
+		case Zone:
+			x.keepZone(o)
 		case Webroot:
 			home := homes[siteName(o.Tenant, o.Site)]
 			if x.purges(ref, o, home != "") {

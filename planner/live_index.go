@@ -4,7 +4,7 @@ package planner
 type liveIndex struct {
 	containers map[string][]Ref // node -> its containers
 	occupied   map[string]bool  // nodes that something in a load balancer or in a container speaks of
-	data       []Ref            // webroots, databases and data volumes
+	data       []Ref            // webroots, databases, signed zones and data volumes
 	dataHost   map[string]string
 	unsettled  []Ref // dirty, and not in the live state: made halfway at most
 }
@@ -36,6 +36,10 @@ func (x *liveIndex) see(ref Ref, o Object) {
 		}
 	case Webroot, Database:
 		x.data = append(x.data, ref)
+	case Zone:
+		if o.Signed {
+			x.data = append(x.data, ref)
+		}
 	case Server:
 		x.occupied[o.Node] = true
 	case Secret, User, Runtime, Vhost, Backend, Route:

@@ -43,6 +43,8 @@ func (m Memory) KeepOf(k Kind) time.Duration {
 		return schema.Platform{Keep: m.Keep}.KeepOf(schema.KindWebroot)
 	case KindDatabase:
 		return schema.Platform{Keep: m.Keep}.KeepOf(schema.KindDatabase)
+	case KindZone:
+		return schema.Platform{Keep: m.Keep}.KeepOf(schema.KindZone)
 	}
 	return schema.DefaultKeep
 }

@@ -160,6 +160,7 @@ type Zone struct {
 	TTL         int      `json:"ttl"`         // of SOA and NS
 	// Signed asks for DNSSEC. The name servers make the key when that is applied, so the key and its DS are no content.
 	Signed bool `json:"signed,omitempty"`
+	Kept   bool `json:"kept,omitempty"` // nobody declares it any more; it is empty, and its keys stay
 }
 
 // Ref implements Object.

@@ -19,6 +19,9 @@ const (
 // dataKinds are the kinds that hold what can't be made again.
 var dataKinds = []Kind{KindWebroot, KindDatabase}
 
+// keptKinds are the kinds whose objects may outlive them: those, and zones that are signed, whose keys can't be made again.
+var keptKinds = []Kind{KindWebroot, KindDatabase, KindZone}
+
 // HoldsData reports whether resources of a kind hold what can't be made again from the repository.
 func (k Kind) HoldsData() bool { return slices.Contains(dataKinds, k) }
 
@@ -57,7 +60,7 @@ func (d *decoder) keep(n *yaml.Node) map[Kind]time.Duration {
 		return nil
 	}
 	keep := map[Kind]time.Duration{}
-	for _, k := range dataKinds {
+	for _, k := range keptKinds {
 		if v := child(n, string(k)); v != nil {
 			keep[k] = parsed(d, v, ParseDuration)
 		}

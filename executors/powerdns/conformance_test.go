@@ -29,7 +29,7 @@ func TestExecutor(t *testing.T) {
 		Samples: []executorstest.Sample{
 			{Create: acme, Update: acme2},
 			{Create: bolt, Update: signedZone("bolt.example")},
-			{Create: signedZone("crypt.example"), Update: zoneOf("crypt.example")},
+			{Create: signedZone("crypt.example"), Update: keptZone("crypt.example")},
 			{Create: www, Update: www2},
 			{Create: rrsetOf("acme.example", "acme.example", "A", "192.0.2.1")},
 			{Create: rrsetOf("acme.example", "acme.example", "AAAA", "2001:db8::1")},

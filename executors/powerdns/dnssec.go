@@ -19,6 +19,14 @@ func (z zone) sameSigning(other zone) bool {
 	return z.DNSSEC == other.DNSSEC && (!z.DNSSEC || z.NSEC3Param == other.NSEC3Param)
 }
 
+// keptMark ends the account of a zone that is only kept for its keys.
+const keptMark = "/kept"
+
+// instance is the inventory that a zone belongs to.
+func (z zone) instance() string { return strings.TrimSuffix(z.Account, keptMark) }
+
+func (z zone) isKept() bool { return strings.HasSuffix(z.Account, keptMark) }
+
 // What a signed zone tells its parent of its key: the DS that it wants, with SHA-256, and the key (RFC 7344). A parent that
 // looks for them needs nobody to carry the DS over.
 var published = map[string]string{"PUBLISH-CDS": "2", "PUBLISH-CDNSKEY": "1"}

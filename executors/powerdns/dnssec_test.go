@@ -18,6 +18,12 @@ func signedZone(name string) planner.Zone {
 	return z
 }
 
+func keptZone(name string) planner.Zone {
+	z := signedZone(name)
+	z.Kept = true
+	return z
+}
+
 // askSigned asks as a resolver that validates: over TCP, for signed answers are long.
 func askSigned(t testing.TB, name string, typ uint16) *dns.Msg {
 	t.Helper()
@@ -156,5 +162,33 @@ func TestSignedLater(t *testing.T) {
 	}
 	if code, text := api(t, http.MethodGet, "/zones/later.example./cryptokeys", ""); code != http.StatusOK || strings.TrimSpace(text) != "[]" {
 		t.Errorf("keys are left: %d %s", code, text)
+	}
+}
+
+// A signed zone that is kept answers for nothing but itself, and has its very key when it is declared again (G10).
+func TestG10_KeysAreKept(t *testing.T) {
+	needServer(t)
+	clean(t, "back.example")
+	e := executor()
+	www := rrsetOf("back.example", "www.back.example", "A", "192.0.2.1")
+	apply(t, e, create(signedZone("back.example")))
+	apply(t, e, create(www))
+	ds := dsOf(t, e, "back.example")
+	apply(t, e, remove(www))
+	apply(t, e, create(keptZone("back.example")))
+	if a := askSigned(t, "www.back.example", dns.TypeA); a.Rcode != dns.RcodeNameError || len(a.Ns) == 0 {
+		t.Errorf("a record of a kept zone: %v", a)
+	}
+	apply(t, e, create(signedZone("back.example")))
+	apply(t, e, create(www))
+	if d := cmp.Diff(ds, dsOf(t, e, "back.example")); d != "" || len(ds) != 1 {
+		t.Errorf("another key (-before +after):\n%s", d)
+	}
+	validate(t, "back.example", ds[0], "www.back.example", dns.TypeA)
+	apply(t, e, remove(www))
+	apply(t, e, create(keptZone("back.example")))
+	apply(t, e, remove(keptZone("back.example")))
+	if code, _ := api(t, http.MethodGet, "/zones/back.example.", ""); code != http.StatusNotFound {
+		t.Errorf("a purged zone answers %d", code)
 	}
 }

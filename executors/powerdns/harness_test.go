@@ -33,7 +33,7 @@ const (
 	dnsImage = "hostctl/dns:v1"
 	dbImage  = "hostctl/servicedb:v1"
 	target   = "eu-1-dns"
-	instance = "3f0c9a54-0000-4000-8000-7e57da7aba5e"
+	instance = "3f0c9a540000400080007e57da7aba5e"
 )
 
 // server is the running PowerDNS.

@@ -23,7 +23,7 @@ func (e *Executor) Observe(ctx context.Context) ([]planner.Object, error) {
 	found := make([][]planner.Object, len(zones))
 	errs := make([]error, len(zones))
 	e.each(len(zones), func(i int) {
-		if zones[i].Account != e.o.Instance {
+		if zones[i].instance() != e.o.Instance {
 			return
 		}
 		z, err := r.read(ctx, zones[i].Name, nil)

@@ -18,7 +18,7 @@ import (
 // Options say where a PowerDNS is. The zero value is right inside a node of role dns, but for Target and Instance.
 type Options struct {
 	Target   string // what is observed is on this target: the cluster's DNS
-	Instance string // id of the inventory; zones carry it as their account. At most 40 characters
+	Instance string // id of the inventory; zones carry it as their account. At most 35 characters
 
 	URL     string       // of the API; default http://127.0.0.1:8081
 	KeyFile string       // holds the API's key; default /etc/powerdns/api-key
@@ -190,8 +190,8 @@ func (w *work) do(ctx context.Context) error {
 	if have.Account == "" && w.instance != "" {
 		return executors.Errorf(executors.Conflict, "zone %s was there before and belongs to no inventory; to take it over, set its account in PowerDNS to %q", w.name, w.instance)
 	}
-	if have.Account != w.instance {
-		return executors.Errorf(executors.Conflict, "zone %s belongs to the inventory %q, not to %q", w.name, have.Account, w.instance)
+	if have.instance() != w.instance {
+		return executors.Errorf(executors.Conflict, "zone %s belongs to the inventory %q, not to %q", w.name, have.instance(), w.instance)
 	}
 	if w.make != nil {
 		if err := w.settle(ctx, have); err != nil {
@@ -257,6 +257,9 @@ func (w *work) create(ctx context.Context) (have zone, err error) {
 func (w *work) settings() zone {
 	yes := true
 	z := zone{Kind: "Native", Account: w.instance, APIRectify: &yes, SOAEditAPI: "DEFAULT", DNSSEC: w.make.Signed}
+	if w.make.Kept {
+		z.Account += keptMark
+	}
 	if z.DNSSEC {
 		z.NSEC3Param = nsec3Param
 	}
@@ -266,7 +269,7 @@ func (w *work) settings() zone {
 // settle sets the zone's own settings where they differ.
 func (w *work) settle(ctx context.Context, have zone) error {
 	want := w.settings()
-	if have.Kind == want.Kind && have.APIRectify != nil && *have.APIRectify && have.SOAEditAPI == want.SOAEditAPI && have.sameSigning(want) {
+	if have.Kind == want.Kind && have.Account == want.Account && have.APIRectify != nil && *have.APIRectify && have.SOAEditAPI == want.SOAEditAPI && have.sameSigning(want) {
 		return w.publishKeys(ctx, have)
 	}
 	w.reader.seen.forget(have.Name)
