@@ -55,7 +55,7 @@ func differValue(path string, a, b any, lines *[]string) {
 		if a != b {
 			*lines = append(*lines, path+": another")
 		}
-	case path == "passwordHash":
+	case path == "passwordHash" || strings.HasSuffix(path, ".passwordHash"):
 		if a != b {
 			*lines = append(*lines, path+": another") // nobody compares it by eye, and it is as good as a short password
 		}

@@ -146,6 +146,7 @@ type Vhost struct {
 	Type         schema.RuntimeType `json:"type"`
 	Version      string             `json:"version,omitempty"` // of the runtime that it passes requests to
 	Redirects    []schema.Redirect  `json:"redirects,omitempty"`
+	Serving      schema.Serving     `json:"serving,omitzero"`
 }
 
 // Ref implements Object.

@@ -42,6 +42,7 @@ func decodeWebroot(d *decoder, spec *yaml.Node) any {
 	}
 	d.service(spec, &w)
 	w.Redirects = d.redirects(child(spec, "redirects"))
+	d.serving(spec, &w)
 	path := child(child(spec, "content"), "path")
 	d.mark("spec.content.path", path)
 	draft := &webrootDraft{webroot: w, content: d.value(path, CheckRelPath)}

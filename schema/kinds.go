@@ -265,7 +265,8 @@ type Webroot struct {
 	SecretEnv    map[string]Secret // variables whose values the repository doesn't hold in clear; none is in Env too
 	PHP          PHP
 	Command      []string // argv of a service; empty means what is usual for the runtime
-	Health       string   // path that a service answers below 500 once it is ready; "" means /
+	Serving      Serving
+	Health       string // path that a service answers below 500 once it is ready; "" means /
 	Redirects    []Redirect
 }
 

@@ -24,6 +24,7 @@ import (
 	"hostctl/agent/s6"
 	"hostctl/executors"
 	"hostctl/planner"
+	"hostctl/schema"
 )
 
 // Options say where nginx is. The zero value of all but Node is what the node image has.
@@ -36,6 +37,8 @@ type Options struct {
 	Tenants string  // "" is planner.TenantsRoot
 	PHP     string  // "" is /run/php, where sockets are
 	Apps    string  // "" is /run/apps, where those of services are
+	Users   string  // "" is /etc/nginx/hostctl-users, files of names and password hashes
+	Web     string  // "" is www-data: group of nginx's workers
 	Logs    string  // "" is /var/log/nginx/sites
 	Address string  // "" is 127.0.0.1:80, where nginx answers
 }
@@ -57,8 +60,8 @@ const (
 // New returns the executor.
 func New(o Options) *Manager {
 	for p, v := range map[*string]string{
-		&o.Config: "/etc/nginx/nginx.conf", &o.Folder: "/etc/nginx/hostctl", &o.Service: "nginx",
-		&o.Tenants: planner.TenantsRoot, &o.PHP: "/run/php", &o.Apps: "/run/apps", &o.Logs: "/var/log/nginx/sites", &o.Address: "127.0.0.1:80",
+		&o.Config: "/etc/nginx/nginx.conf", &o.Folder: "/etc/nginx/hostctl", &o.Service: "nginx", &o.Web: "www-data",
+		&o.Tenants: planner.TenantsRoot, &o.PHP: "/run/php", &o.Apps: "/run/apps", &o.Users: "/etc/nginx/hostctl-users", &o.Logs: "/var/log/nginx/sites", &o.Address: "127.0.0.1:80",
 	} {
 		if *p == "" {
 			*p = v
@@ -71,7 +74,7 @@ func New(o Options) *Manager {
 }
 
 func (m *Manager) paths() paths {
-	return paths{tenants: m.o.Tenants, php: m.o.PHP, apps: m.o.Apps, logs: m.o.Logs}
+	return paths{tenants: m.o.Tenants, php: m.o.PHP, apps: m.o.Apps, auth: m.o.Users, logs: m.o.Logs}
 }
 
 // Apply implements executors.Executor. What nginx refuses it refuses as a whole (executors.RefuseBatch).
@@ -110,7 +113,8 @@ type edit struct {
 	index  []int // of the changes that it is made of
 	put    map[string][]byte
 	remove []string
-	hosts  map[string]string // what is served once it is made
+	users  map[string]schema.Serving // of the vhosts that are put or removed
+	hosts  map[string]string         // what is served once it is made
 }
 
 // edit renders a batch, and refuses by itself what is wrong in itself.
@@ -125,11 +129,13 @@ func (m *Manager) edit(cs []planner.Change, errs []error) (edit, error) {
 			errs[i] = executors.Errorf(executors.Refused, "%s: %w", c.Ref(), err)
 		}
 	}
-	e := edit{put: map[string][]byte{}, hosts: m.serve(cs, errs), index: indices(errs)}
+	e := edit{put: map[string][]byte{}, users: map[string]schema.Serving{}, hosts: m.serve(cs, errs), index: indices(errs)}
 	for _, i := range e.index {
 		name := fileName(cs[i].Ref().Name)
 		delete(e.put, name)
 		e.remove = slices.DeleteFunc(e.remove, func(n string) bool { return n == name })
+		v, _ := cs[i].New.(planner.Vhost)
+		e.users[cs[i].Ref().Name] = v.Serving
 		if texts[i] == nil {
 			e.remove = append(e.remove, name)
 		} else {
@@ -245,6 +251,9 @@ func (m *Manager) load() error {
 
 // bring makes an edit live. If nothing in it is new, it only makes sure that the current generation is live.
 func (m *Manager) bring(ctx context.Context, e edit) error {
+	if err := m.putUsers(e.users); err != nil {
+		return fmt.Errorf("write users: %w", err)
+	}
 	now, err := m.gens.Current()
 	if err != nil {
 		return err
@@ -271,7 +280,7 @@ func (m *Manager) bring(ctx context.Context, e edit) error {
 		return err
 	}
 	m.hosts, m.known = e.hosts, next
-	return m.gens.Keep(next)
+	return errors.Join(m.gens.Keep(next), m.sweepUsers(e.users))
 }
 
 // use takes a tested generation into use, and goes back to the one before if it does not get live.
@@ -399,7 +408,7 @@ func (m *Manager) Observe(ctx context.Context) ([]planner.Object, error) {
 			return nil, err
 		}
 		v, err := parse(b, m.paths())
-		if err == nil && v.Target == m.o.Node && fileName(v.Name) == name {
+		if err == nil && v.Target == m.o.Node && fileName(v.Name) == name && m.hasUsers(v) {
 			objects = append(objects, v)
 		}
 	}

@@ -30,6 +30,7 @@ func check(v planner.Vhost) error {
 	default:
 		errs = append(errs, fmt.Errorf("this version serves no %q sites", v.Type))
 	}
+	errs = append(errs, v.Serving.Check())
 	for _, r := range v.Redirects {
 		errs = append(errs, checkRedirect(r))
 	}
@@ -78,6 +79,7 @@ type paths struct {
 	php     string // sockets: <php>/<version>/current/<tenant>.<site>.sock
 	apps    string // sockets: <apps>/<tenant>.<site>/<type>-<version>/current/sock
 	logs    string
+	auth    string // files of users: <auth>/<tenant>.<site>.<hash of the file>
 }
 
 // render writes a vhost's file. The first line holds the object itself, so that what is in use can be read back.
@@ -88,6 +90,7 @@ func render(v planner.Vhost, p paths) ([]byte, error) {
 	site := path.Join(p.tenants, v.Tenant, v.Site)
 	w := &writer{}
 	w.line("# hostctl %s", header(v))
+	renderZone(w, v)
 	w.line("server {")
 	w.line("    listen 80;")
 	w.line("    server_name%s;", names(v.Hostnames))
@@ -100,6 +103,12 @@ func render(v planner.Vhost, p paths) ([]byte, error) {
 	// A reload closes connections that are kept idle, also one on which a load balancer is just sending its next request.
 	// From 1.27.4 on keepalive_min_timeout prevents that; before, a request that isn't safe to repeat could be lost.
 	w.line("    keepalive_timeout 0;")
+	renderServing(w, v, p)
+	if v.Serving.Maintenance != nil {
+		renderMaintenance(w)
+		w.line("}")
+		return []byte(w.String()), nil
+	}
 	for _, r := range v.Redirects {
 		w.line("    location = %s { return %d %s; }", quote(r.From), r.Status, quote(escape(r.To)))
 	}

@@ -10,7 +10,7 @@ import (
 	"hostctl/schema"
 )
 
-var testPaths = paths{tenants: "/srv/tenants", php: "/run/php", apps: "/run/apps", logs: "/logs"}
+var testPaths = paths{tenants: "/srv/tenants", php: "/run/php", apps: "/run/apps", auth: "/auth", logs: "/logs"}
 
 func vhost() planner.Vhost {
 	return planner.Vhost{
