@@ -51,6 +51,7 @@ func renderServing(w *writer, v planner.Vhost, p paths) {
 	if r := s.Rate; r != nil {
 		w.line("    limit_req zone=%s burst=%d nodelay;", v.Name, r.Burst)
 		w.line("    limit_req_status 429;")
+		w.line("    limit_req_log_level info;") // the access log has it
 	}
 	renderPages(w, s)
 }
@@ -58,11 +59,17 @@ func renderServing(w *writer, v planner.Vhost, p paths) {
 // renderPages makes pages of errors. Whoever is refused may see the page that says so; by itself nobody can ask for it.
 func renderPages(w *writer, s schema.Serving) {
 	pages := maps.Clone(s.ErrorPages)
+	if s.Maintenance != nil {
+		pages = nil
+	}
 	if s.Maintenance != nil && s.Maintenance.Page != "" {
 		pages = map[string]string{"503": s.Maintenance.Page}
 	}
 	for _, status := range slices.Sorted(maps.Keys(pages)) {
 		w.line("    error_page %s %s;", status, quote(pages[status]))
+	}
+	if m := s.Maintenance; m != nil && m.Page != "" { // who asks for the page by itself is told the same
+		w.line("    error_page 404 =503 %s;", quote(m.Page))
 	}
 	for _, page := range slices.Compact(slices.Sorted(maps.Values(pages))) {
 		w.line("    location = %s { internal; auth_basic off; allow all; try_files $uri =404; }", quote(page))
@@ -71,10 +78,8 @@ func renderPages(w *writer, s schema.Serving) {
 
 // renderMaintenance answers everything with 503.
 func renderMaintenance(w *writer) {
-	w.line("    location / {")
-	w.line("        add_header Retry-After 600 always;")
-	w.line("        return 503;")
-	w.line("    }")
+	w.line("    add_header Retry-After 600 always;")
+	w.line("    location / { return 503; }")
 }
 
 // users is a file of names and password hashes (ngx_http_auth_basic_module).
