@@ -11,9 +11,11 @@ import (
 	"strconv"
 	"testing"
 
+	"hostctl/agent/apps"
 	"hostctl/agent/blobs"
 	"hostctl/agent/nginx"
 	"hostctl/agent/php"
+	"hostctl/agent/runtimes"
 	"hostctl/agent/users"
 	"hostctl/agent/webroots"
 	"hostctl/executors"
@@ -80,7 +82,7 @@ func testInside(t *testing.T) {
 		return byKind{
 			planner.KindUser:    users.New(users.Options{Node: nodeName}),
 			planner.KindWebroot: webroots.New(webroots.Options{GID: gid, Blobs: content}),
-			planner.KindRuntime: php.New(php.Options{Node: nodeName}),
+			planner.KindRuntime: runtimes.New(php.New(php.Options{Node: nodeName}), apps.New(apps.Options{Node: nodeName})),
 			planner.KindVhost:   nginx.New(nginx.Options{Node: nodeName}),
 		}
 	}
@@ -89,9 +91,9 @@ func testInside(t *testing.T) {
 
 // wipe makes a node what it was at its start.
 const wipe = `
-for s in /run/service/php-*; do test ! -e "$s" || mv "$s" $(mktemp -d /run/service/.wiped-XXXXXX); done
+for s in /run/service/php-* /run/service/app-*; do test ! -e "$s" || mv "$s" $(mktemp -d /run/service/.wiped-XXXXXX); done
 s6-svscanctl -an /run/service
-rm -rf /etc/nginx/hostctl/* /etc/php/hostctl/* /run/php/* /srv/tenants/* /srv/tenants/.hostctl /var/lib/php/hostctl
+rm -rf /etc/nginx/hostctl/* /etc/php/hostctl/* /run/php/* /etc/hostctl/apps /run/apps /var/lib/apps /etc/nginx/hostctl-users /srv/tenants/* /srv/tenants/.hostctl /var/lib/php/hostctl
 s6-svc -wu -u /run/service/nginx; s6-svc -h /run/service/nginx
 for u in $(cut -d: -f1 /etc/passwd | grep ^t- || true); do pkill -9 -u $u || true; userdel $u; done
 `
@@ -167,6 +169,9 @@ func harness(content files, run func(t *testing.T, script string)) executorstest
 
 	twice := n.newSite("twice", 20003, false).vhost
 	twice.Redirects = []schema.Redirect{{From: "/x", To: "/y", Status: 302}, {From: "/x", To: "/z", Status: 302}}
+	service := n.newService(schema.RuntimeNode, "20", 20006, content.add("server.js", services[0].text))
+	service2 := service.runtime
+	service2.Env, service2.Command, service2.Health = map[string]string{"V": "2", "Q": `it's "q" \ $HOME %41`}, []string{"node", "--max-old-space-size=64", "server.js"}, "/v"
 	unset := n.newSite("unset", 20003, true).runtime
 	unset.Env = map[string]string{"A": "$HOME"}
 	first, second := n.newSite("first", 20004, false).vhost, n.newSite("second", 20005, false).vhost
@@ -178,6 +183,7 @@ func harness(content files, run func(t *testing.T, script string)) executorstest
 			{Create: acme.user, Update: user2}, {Create: other.user},
 			{Create: acme.webroot, Update: webroot2, Keeps: true}, {Create: other.webroot, Keeps: true},
 			{Create: acme.runtime, Update: runtime2},
+			{Create: service.user}, {Create: service.webroot, Keeps: true}, {Create: service.runtime, Update: service2},
 			{Create: acme.vhost, Update: vhost2}, {Create: other.vhost},
 		},
 		Bad:  []planner.Object{twice, unset},
@@ -189,6 +195,10 @@ func harness(content files, run func(t *testing.T, script string)) executorstest
 			"PHP stopped":           spoil(run, "s6-svc -wD -d /run/service/php-8.4-*"),
 			"pool changed":          spoil(run, "echo 'pm.max_children = 99' >> /etc/php/hostctl/8.4/current/acme.shop.conf"),
 			"socket removed":        spoil(run, "rm /run/php/8.4/current/acme.shop.sock"),
+			"service stopped":       spoil(run, "s6-svc -wD -d /run/service/app-*"),
+			"service changed":       spoil(run, "sed -i 's/V=1/V=9/; s/V=2/V=9/' /etc/hostctl/apps/*/*/current/app.json"),
+			"service's socket gone": spoil(run, "rm /run/apps/*/*/current/sock"),
+			"service's way gone":    spoil(run, "rm /run/apps/*/*/current"),
 			"file changed":          spoil(run, "echo defaced > /srv/tenants/acme/shop/public/index.php"),
 			"file removed":          spoil(run, "rm /srv/tenants/acme/shop/public/a/b.css"),
 			"site removed":          spoil(run, "rm -r /srv/tenants/acme/shop"),

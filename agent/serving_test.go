@@ -124,7 +124,9 @@ func TestServing(t *testing.T) {
 		t.Errorf("a vhost whose users were changed by somebody else is observed: %v", err)
 	}
 
-	if err := serve(func(s *schema.Serving) { s.Auth, s.Allow, s.Deny, s.Rate = nil, nil, nil, &schema.Rate{PerSecond: 1, Burst: 2} }); err != nil {
+	if err := serve(func(s *schema.Serving) {
+		s.Auth, s.Allow, s.Deny, s.Rate = nil, nil, nil, &schema.Rate{PerSecond: 1, Burst: 2}
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if out := n.exec("ls", "/etc/nginx/hostctl-users"); out != "" {

@@ -41,8 +41,8 @@ func (m *Manager) bring(ctx context.Context, r planner.Runtime, file []byte) err
 	if err != nil {
 		return err
 	}
-	if !differs && now != 0 {
-		return m.ensure(ctx, r, now)
+	if !differs && now != 0 && m.ensure(ctx, r, now) == nil {
+		return nil
 	}
 	next, err := nextNumber(gens)
 	if err != nil {
@@ -113,8 +113,11 @@ func (m *Manager) ensure(ctx context.Context, r planner.Runtime, n int) error {
 	if err != nil {
 		return err
 	}
-	if state.Up && m.listens(open, r.Name, n) && m.leads(r.Name, n) {
+	switch listens := m.listens(open, r.Name, n); {
+	case state.Up && listens && m.leads(r.Name, n):
 		return nil
+	case state.Up && !listens:
+		return errors.New("it runs and doesn't listen") // the next generation will
 	}
 	if err := m.start(ctx, r, n, again); err != nil {
 		return err
