@@ -298,6 +298,112 @@ func TestDatabaseUser(t *testing.T) {
 	}
 }
 
+// A user whose password is a secret logs in with it, byte by byte, whatever is in it. Its hash stays as it is until the
+// password is another one; and the password stands in clear nowhere but in the file of the secret (G11).
+func TestG11_PasswordOfADatabaseUser(t *testing.T) {
+	n := startDatabase(t)
+	shop := newDatabase("acme", "shop")
+	n.create(shop)
+	secret := planner.Secret{
+		Meta:   planner.Meta{Target: databaseNode, Name: planner.SecretName("acme", schema.KindDatabaseUser, "app", "password"), From: planner.Owner{Tenant: "acme", Kind: "DatabaseUser", Name: "app"}},
+		Tenant: "acme", Generated: "databaseuser/app/password",
+	}
+	user := newDatabaseUser("acme", "app", "shop", schema.Admin, "172.0.0.0/8")
+	user.PasswordHash = ""
+	before := user
+	set := func(password string) {
+		t.Helper()
+		old := secret
+		secret.Generation++
+		user.Password = planner.Held{Secret: secret.Name, Version: secret.Version()}
+		near := n.dial(1)
+		near.Secrets = revealed(password)
+		cs := []planner.Change{{ID: 1, Action: planner.Create, New: secret}, {ID: 2, Action: planner.Create, New: user}}
+		if old.Generation > 0 {
+			cs = []planner.Change{
+				{ID: 1, Action: planner.Update, Old: old, New: secret, Expect: planner.HashOf(old)},
+				{ID: 2, Action: planner.Update, Old: before, New: user, Expect: planner.HashOf(before)},
+			}
+		}
+		for _, c := range cs { // one after the other, as they are planned
+			if err := near.Apply(t.Context(), []planner.Change{c})[0]; err != nil {
+				t.Fatalf("%s: %v", c.Ref(), err)
+			}
+		}
+		before = user
+	}
+	for _, password := range []string{
+		"canary-1", `canary '"\%s\' it''s $(x) ` + "`x`", "canary пароль ☃", "canary\nline\r\n", " canary\t ", "canary" + strings.Repeat("x", 250),
+	} {
+		set(password)
+		if _, err := n.connect(t, "acme_app", password, "acme_shop"); err != nil {
+			t.Errorf("with the password %q: %v", password, err)
+		}
+		for _, wrong := range []string{password + " ", password[:len(password)-1], ""} {
+			if _, err := n.connect(t, "acme_app", wrong, "acme_shop"); number(err) != 1045 {
+				t.Errorf("with %q in place of %q: %v", wrong, password, err)
+			}
+		}
+		n.seesUser(user)
+	}
+
+	hash := func() string {
+		return n.script(`mysql -N -e "SELECT HEX(authentication_string) FROM mysql.user WHERE User = 'acme_app'"`)
+	}
+	was := hash()
+	limited := user
+	limited.Limits.Connections = 7
+	n.change(user, limited)
+	if got := hash(); got != was {
+		t.Errorf("the limit was changed, and the hash became %s", got)
+	}
+	n.change(limited, user)
+	for _, bad := range []string{strings.Repeat("canary", 700), "canary\x00more"} {
+		old, next := secret, user
+		secret.Generation++
+		next.Password.Version = secret.Version()
+		near := n.dial(1)
+		near.Secrets = revealed(bad)
+		errs := near.Apply(t.Context(), []planner.Change{{ID: 1, Action: planner.Update, Old: old, New: secret, Expect: planner.HashOf(old)}})
+		if errs[0] != nil {
+			t.Fatal(errs[0])
+		}
+		err := near.Apply(t.Context(), []planner.Change{{ID: 2, Action: planner.Update, Old: user, New: next, Expect: planner.HashOf(user)}})[0]
+		if executors.KindOf(err) != executors.Refused || strings.Contains(err.Error(), "canary") {
+			t.Errorf("a password that MySQL can't take: %v", err)
+		}
+	}
+
+	set("canary-2")
+	n.script(`mysql -e "ALTER USER acme_app@'172.0.0.0/8' IDENTIFIED BY 'another'"`)
+	for _, o := range n.observed() {
+		if u, ok := o.(planner.DatabaseUser); ok && (planner.HashOf(u) == planner.HashOf(user) || u.PasswordHash != "") {
+			t.Errorf("another password was set by hand, and %s is observed", planner.Encode(u))
+		}
+	}
+
+	if files := strings.Fields(n.script(`grep -rlsa --exclude=node-agent canary /etc /run /var /tmp /home /root /opt || true`)); len(files) != 1 || !strings.HasPrefix(files[0], "/var/lib/hostctl/secrets/") {
+		t.Errorf("in clear in %v", files)
+	}
+	if out := n.script(`for p in /proc/[0-9]*; do tr '\0' ' ' < $p/cmdline; tr '\0' '\n' < $p/environ; done 2>/dev/null | grep -a canary | grep -v grep || true`); out != "" {
+		t.Errorf("a process has it in its arguments or environment: %s", out)
+	}
+	if log, err := exec.Command("docker", "logs", n.container).CombinedOutput(); err != nil || len(log) == 0 || bytes.Contains(log, []byte("canary")) {
+		t.Errorf("the node's log has it, or there is none: %v", err)
+	}
+}
+
+// seesUser fails where a user is observed to be other than it was applied.
+func (n *node) seesUser(want planner.DatabaseUser) {
+	n.t.Helper()
+	for _, o := range n.observed() {
+		if u, ok := o.(planner.DatabaseUser); ok && planner.HashOf(u) == planner.HashOf(want) {
+			return
+		}
+	}
+	n.t.Errorf("%s isn't observed", planner.Encode(want))
+}
+
 // A server that is killed while it makes itself starts over, and one that is killed at work loses nothing.
 func TestDatabaseKilled(t *testing.T) {
 	n := startNodeOf(t, string(schema.RoleDatabase), databaseNode)

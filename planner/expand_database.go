@@ -33,7 +33,8 @@ type DatabaseUser struct {
 	Schema       string            `json:"schema"`  // of the database
 	Privileges   schema.Privileges `json:"privileges"`
 	Hosts        []string          `json:"hosts"` // IPv4 networks, CIDR, sorted
-	PasswordHash string            `json:"passwordHash"`
+	PasswordHash string            `json:"passwordHash,omitempty"`
+	Password     Held              `json:"password,omitzero"` // on the node that takes writes; where it is set there is no PasswordHash
 	Limits       schema.UserLimits `json:"limits"`
 	Locked       bool              `json:"locked,omitempty"`
 }
@@ -112,11 +113,18 @@ func (x *expansion) expandDatabaseUser(u *schema.DatabaseUser, homes map[string]
 	if len(hosts) == 0 {
 		hosts = []string{x.shards[db.Target].cluster.Subnet}
 	}
-	x.add(DatabaseUser{
+	o := DatabaseUser{
 		Meta:   Meta{Target: db.Target, Name: siteName(u.Tenant, u.Name), From: ownerOf(u.Meta), On: []Ref{db.Ref()}},
 		Tenant: u.Tenant, Account: mysqlName(u.Tenant, u.Name), Schema: db.Schema,
 		Privileges: u.Privileges, Hosts: hosts, PasswordHash: u.PasswordHash, Limits: u.Limits,
-	})
+	}
+	if best := x.shards[db.Target].best; u.Password != nil && len(best) > 0 {
+		var ref Ref
+		ref, o.Password = x.secret(best[0], o.From, schema.KindDatabaseUser, "password", *u.Password)
+		o.On = append(o.On, ref)
+		sortRefs(o.On)
+	}
+	x.add(o)
 }
 
 // databaseNeeds returns what a database needs: the volume that it is on, and the agent that makes it.

@@ -23,7 +23,8 @@ type DatabaseUser struct {
 	Database     string
 	Privileges   Privileges
 	Hosts        []string // IPv4 networks it may come from, canonical CIDR, sorted; empty: the network of the shard's cluster
-	PasswordHash string   // authentication string of caching_sha2_password: lower-case hex of 70 bytes
+	PasswordHash string   // authentication string of caching_sha2_password: lower-case hex of 70 bytes; "": Password is set
+	Password     *Secret  // nil: PasswordHash is set
 	Limits       UserLimits
 }
 

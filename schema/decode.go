@@ -233,6 +233,14 @@ func (d *decoder) mark(field string, n *yaml.Node) {
 	}
 }
 
+// placeOf is where a field of an entry in short form stands.
+func placeOf(field string, n *yaml.Node) []place {
+	if n == nil {
+		return nil
+	}
+	return []place{{field, int32(n.Line), int32(n.Column)}}
+}
+
 // plain returns the string of a scalar; "" for anything else, of which the shape check has told.
 func (d *decoder) plain(n *yaml.Node) string {
 	if n == nil || n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {

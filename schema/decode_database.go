@@ -46,9 +46,10 @@ func (d *decoder) shortUser(i int, n *yaml.Node) {
 		name = d.value(child(n, "name"), CheckDatabaseUser)
 	}
 	d.entries = append(d.entries, &entry{
-		meta:  Meta{Kind: KindDatabaseUser, Name: name, Position: Position{Line: n.Line, Column: n.Column}},
-		body:  u,
-		short: "spec.users[" + strconv.Itoa(i) + "]",
+		meta:   Meta{Kind: KindDatabaseUser, Name: name, Position: Position{Line: n.Line, Column: n.Column}},
+		body:   u,
+		places: placeOf("spec.password", child(n, "password")),
+		short:  "spec.users[" + strconv.Itoa(i) + "]",
 	})
 }
 
@@ -62,11 +63,15 @@ func decodeDatabaseUser(d *decoder, spec *yaml.Node) any {
 
 // databaseUser decodes what both forms have.
 func (d *decoder) databaseUser(n *yaml.Node) *DatabaseUser {
-	limits := child(n, "limits")
+	limits, password, hash := child(n, "limits"), child(n, "password"), child(n, "passwordHash")
+	if n != nil && n.Kind == yaml.MappingNode && (password == nil) == (hash == nil) {
+		d.fail(n, "must have exactly one of password and passwordHash")
+	}
 	u := &DatabaseUser{
 		Privileges:   Privileges(d.plain(child(n, "privileges"))),
 		Hosts:        list(d, child(n, "hosts"), ParseUserHost),
-		PasswordHash: parsed(d, child(n, "passwordHash"), ParsePasswordHash),
+		PasswordHash: parsed(d, hash, ParsePasswordHash),
+		Password:     d.secret(password),
 		Limits: UserLimits{
 			Connections:        d.integer(child(limits, "connections"), 0),
 			QueriesPerHour:     d.integer(child(limits, "queriesPerHour"), 0),

@@ -142,6 +142,12 @@ func (l *loader) secrets(c *catalog) {
 	for _, w := range c.webroots.list {
 		w.v.SecretEnv = l.resolveAll(c, &w.origin, "spec.env.", w.v.SecretEnv)
 	}
+	for _, u := range c.users.list {
+		if u.v.Password != nil {
+			s := l.resolve(c, &u.origin, "spec.password", *u.v.Password)
+			u.v.Password = &s // the one that was decoded belongs to the cache
+		}
+	}
 }
 
 // resolveAll resolves the secrets of a map whose keys end their fields' paths. The map itself belongs to the cache.

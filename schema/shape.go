@@ -175,6 +175,8 @@ func wrongType(at *yaml.Node, rule map[string]any) string {
 	switch {
 	case isNull(at):
 		return "has no value; write " + wants + ", or leave the key out"
+	case at.Kind == yaml.ScalarNode && wants == "an object" && isSecret(rule):
+		return "stands in clear; use secretRef or generate: true (docs/secrets.md), and change the value where it is known"
 	case at.Kind == yaml.ScalarNode && !matches(rule["pattern"], at.Value):
 		return fmt.Sprintf("is the %s %s; wanted: %v", scalarName(at), at.Value, rule["description"])
 	case at.Kind == yaml.ScalarNode && strings.Contains(wants, "string"):
@@ -185,6 +187,12 @@ func wrongType(at *yaml.Node, rule map[string]any) string {
 		return "is a list; write " + wants
 	}
 	return "is an object; write " + wants
+}
+
+// isSecret reports whether a rule is that of a secret, of which nothing is quoted.
+func isSecret(rule map[string]any) bool {
+	properties, _ := rule["properties"].(map[string]any)
+	return properties["secretRef"] != nil && properties["generate"] != nil
 }
 
 // matches reports whether a value would fit a pattern once it is a string; true where there is none.

@@ -1,8 +1,8 @@
 // Package mysql is the executor of databases and their users on a database node: MySQL, as root on its unix socket, where
 // the server knows who asks (auth_socket) and there is no password.
 //
-// What a name, a grant or a dump is made of passes an allow-list here (see statement.go), whoever sent it. Passwords come
-// as hashes; the server has no log that would hold a statement.
+// What a name, a grant or a dump is made of passes an allow-list here (see statement.go), whoever sent it. Passwords go to the server
+// as hashes, whether they came as such or are secrets of the node; the server has no log that would hold a statement.
 //
 // A schema of its own, hostctl, holds what was last applied under each object's name: whose a database is, MySQL doesn't
 // say. What there is in fact (character sets, accounts, privileges) is always read from MySQL's own tables.
@@ -13,10 +13,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	driver "github.com/go-sql-driver/mysql"
 
+	"hostctl/agent/secrets"
 	"hostctl/executors"
 	"hostctl/planner"
 )
@@ -26,12 +28,17 @@ type Options struct {
 	Target string // of what is observed: the shard
 	Socket string // "" is /run/mysqld/mysqld.sock
 	Trash  string // folder of dumps of what was dropped; "" is /var/lib/mysql/trash
+
+	Secrets *secrets.Folder // of passwords; nil where there are none
 }
 
 // Manager is the executor.
 type Manager struct {
 	o  Options
 	db *sql.DB
+
+	mu     sync.Mutex
+	proofs map[proof]bool
 }
 
 // New returns the executor. It connects when it is needed.
@@ -53,7 +60,7 @@ func New(o Options) (*Manager, error) {
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(4)
 	db.SetConnMaxIdleTime(time.Minute)
-	return &Manager{o: o, db: db}, nil
+	return &Manager{o: o, db: db, proofs: map[proof]bool{}}, nil
 }
 
 // Close closes the connections.

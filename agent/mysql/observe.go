@@ -18,7 +18,11 @@ func (m *Manager) Observe(ctx context.Context) ([]planner.Object, error) {
 	var out []planner.Object
 	for _, kind := range []planner.Kind{planner.KindDatabase, planner.KindDatabaseUser} {
 		for _, name := range sortedKeys(s.records[kind]) {
-			if o := m.seen(s, s.records[kind][name]); o != nil {
+			o, err := m.seen(s, s.records[kind][name])
+			if err != nil {
+				return nil, err
+			}
+			if o != nil {
 				out = append(out, o)
 			}
 		}
@@ -38,9 +42,16 @@ func (m *Manager) Present(ctx context.Context, refs []planner.Ref) (map[planner.
 		if record == nil || ref.Target != m.o.Target {
 			continue
 		}
-		o := m.seen(s, record)
-		if u, ok := o.(planner.DatabaseUser); ok && u.Privileges == altered {
+		o, err := m.seen(s, record)
+		if err != nil {
+			return nil, err
+		}
+		u, _ := o.(planner.DatabaseUser)
+		switch {
+		case u.Privileges == altered:
 			o = executors.Altered{Is: ref, How: "an account with other privileges than were given to it"}
+		case u.Password.Version == alteredPassword:
+			o = executors.Altered{Is: ref, How: "an account with another password than was given to it"}
 		}
 		if o != nil {
 			found[ref] = o
@@ -52,21 +63,38 @@ func (m *Manager) Present(ctx context.Context, refs []planner.Ref) (map[planner.
 // altered stands for privileges that are no preset, or aren't the same for all accounts of a user.
 const altered schema.Privileges = "altered"
 
+// alteredPassword stands for the version of a password that isn't the one that was applied.
+const alteredPassword = "altered"
+
 // seen returns what is there in place of what was applied, nil for nothing.
-func (m *Manager) seen(s *server, record planner.Object) planner.Object {
+func (m *Manager) seen(s *server, record planner.Object) (planner.Object, error) {
 	switch o := record.(type) {
 	case planner.Database:
 		e, ok := s.schemas[o.Schema]
 		if !ok {
-			return nil
+			return nil, nil
 		}
 		o.Target, o.Charset, o.Collation = m.o.Target, e.charset, e.collation
-		return o
+		return o, nil
 	case planner.DatabaseUser:
 		o.Target = m.o.Target
-		return seenUser(s.accounts[o.Account], o)
+		if o.Password == (planner.Held{}) {
+			return seenUser(s.accounts[o.Account], o), nil
+		}
+		accounts, err := m.proved(s.accounts[o.Account], o.Password)
+		if err != nil {
+			return nil, err
+		}
+		u, ok := seenUser(accounts, o).(planner.DatabaseUser)
+		if !ok {
+			return nil, nil
+		}
+		if u.PasswordHash != "" {
+			u.PasswordHash, u.Password.Version = "", alteredPassword
+		}
+		return u, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // seenUser joins the accounts of a user to one.

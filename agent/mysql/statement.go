@@ -137,13 +137,26 @@ func checkUser(o planner.DatabaseUser) error {
 			errs = append(errs, fmt.Errorf("%q isn't a network in CIDR notation", h))
 		}
 	}
-	if hash, err := schema.ParsePasswordHash(o.PasswordHash); err != nil || hash != o.PasswordHash {
-		errs = append(errs, errors.New("its password isn't a hash of caching_sha2_password"))
-	}
+	errs = append(errs, checkCredential(o))
 	if l := o.Limits; min(l.Connections, l.QueriesPerHour, l.UpdatesPerHour, l.ConnectionsPerHour) < 0 {
 		errs = append(errs, errors.New("a limit is below zero"))
 	}
 	return errors.Join(errs...)
+}
+
+// checkCredential allows exactly one of a hash and a secret of the user's own field.
+func checkCredential(o planner.DatabaseUser) error {
+	_, name, _ := strings.Cut(o.Name, ".")
+	if o.Password != (planner.Held{}) {
+		if o.PasswordHash != "" || o.Password.Version == "" || o.Password.Secret != planner.SecretName(o.Tenant, schema.KindDatabaseUser, name, "password") {
+			return errors.New("its password isn't a secret of its own, or there is a hash beside it")
+		}
+		return nil
+	}
+	if hash, err := schema.ParsePasswordHash(o.PasswordHash); err != nil || hash != o.PasswordHash {
+		return errors.New("its password isn't a hash of caching_sha2_password")
+	}
+	return nil
 }
 
 // prefix is the tenant's part of a name in MySQL.

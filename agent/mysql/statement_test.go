@@ -18,9 +18,17 @@ func aUser() planner.DatabaseUser {
 	}
 }
 
+// ownSecret is the secret of the user's own field.
+var ownSecret = planner.Held{Secret: "acme/databaseuser/app/password", Version: "generation 1"}
+
 // What isn't in the form that the planner gives it is refused, whoever sends it.
 func TestCheck(t *testing.T) {
 	if err := check(planner.Change{New: aUser()}); err != nil {
+		t.Fatal(err)
+	}
+	held := aUser()
+	held.PasswordHash, held.Password = "", ownSecret
+	if err := check(planner.Change{New: held}); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*planner.DatabaseUser){
@@ -36,11 +44,16 @@ func TestCheck(t *testing.T) {
 		"all of the Internet":  func(u *planner.DatabaseUser) { u.Hosts = []string{"0.0.0.0/0"} },
 		"no host":              func(u *planner.DatabaseUser) { u.Hosts = nil },
 		"host bits":            func(u *planner.DatabaseUser) { u.Hosts = []string{"10.0.0.1/8"} },
-		"plain password":       func(u *planner.DatabaseUser) { u.PasswordHash = "secret" },
-		"hash and more":        func(u *planner.DatabaseUser) { u.PasswordHash = hash + " REQUIRE NONE" },
-		"all privileges":       func(u *planner.DatabaseUser) { u.Privileges = "ALL" },
-		"negative limit":       func(u *planner.DatabaseUser) { u.Limits.Connections = -1 },
-		"name of a tenant":     func(u *planner.DatabaseUser) { u.Tenant = "other" },
+		"no password":          func(u *planner.DatabaseUser) { u.PasswordHash = "" },
+		"hash and secret":      func(u *planner.DatabaseUser) { u.Password = ownSecret },
+		"another's secret": func(u *planner.DatabaseUser) {
+			u.PasswordHash, u.Password = "", planner.Held{Secret: "other/databaseuser/app/password", Version: "generation 1"}
+		},
+		"plain password":   func(u *planner.DatabaseUser) { u.PasswordHash = "secret" },
+		"hash and more":    func(u *planner.DatabaseUser) { u.PasswordHash = hash + " REQUIRE NONE" },
+		"all privileges":   func(u *planner.DatabaseUser) { u.Privileges = "ALL" },
+		"negative limit":   func(u *planner.DatabaseUser) { u.Limits.Connections = -1 },
+		"name of a tenant": func(u *planner.DatabaseUser) { u.Tenant = "other" },
 	} {
 		u := aUser()
 		spoil(&u)

@@ -18,9 +18,14 @@ func (m *Manager) makeUser(ctx context.Context, have *server, o planner.Database
 	if _, known := have.records[o.Ref().Kind][o.Name]; len(accounts) > 0 && !known {
 		return executors.Errorf(executors.Conflict, "a user %s is there, and nobody here has made it", o.Account)
 	}
+	hash, err := m.hashFor(accounts, o)
+	if err != nil {
+		return err
+	}
 	if err := m.remember(ctx, have, o); err != nil {
 		return err
 	}
+	o.PasswordHash = hash
 	changed := false
 	for _, host := range sortedKeys(accounts) {
 		if !slices.Contains(o.Hosts, cidrOf(host)) || accounts[host].extra {

@@ -49,7 +49,7 @@ func roleExecutors(ctx context.Context, c config, kept *blobs.Folder, folder *se
 	case schema.RoleWeb:
 		return web(ctx, c, kept, folder, log)
 	case schema.RoleDatabase:
-		return databases(c)
+		return databases(c, folder)
 	case schema.RoleServiceDB:
 		return nil, nil // its database is the image's; hostd only asks whether it is there
 	case schema.RoleLB:
@@ -63,8 +63,8 @@ func roleExecutors(ctx context.Context, c config, kept *blobs.Folder, folder *se
 }
 
 // databases is what a database node serves. Its objects are the shard's, whose nodes are <shard>-<n>.
-func databases(c config) (map[planner.Kind]executors.Executor, error) {
-	m, err := mysql.New(mysql.Options{Target: c.Node[:max(strings.LastIndexByte(c.Node, '-'), 0)]})
+func databases(c config, folder *secrets.Folder) (map[planner.Kind]executors.Executor, error) {
+	m, err := mysql.New(mysql.Options{Target: c.Node[:max(strings.LastIndexByte(c.Node, '-'), 0)], Secrets: folder})
 	if err != nil {
 		return nil, err
 	}
