@@ -173,7 +173,10 @@ func sealTo(to string, value []byte) (string, error) {
 		return "", err
 	}
 	_, err = w.Write(value)
-	return out.String(), errors.Join(err, w.Close(), a.Close())
+	if err = errors.Join(err, w.Close(), a.Close()); err != nil {
+		return "", err
+	}
+	return out.String(), nil // whole now that both are closed
 }
 
 // errLost says that the inventory remembers that there is a value, and not the value.
