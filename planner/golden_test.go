@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,7 +26,7 @@ var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 //	from/…   the repository that is live; absent: nothing is live
 //	want/…   the repository to plan; its files are laid over those of from, a file that holds only "gone" is taken away
 //	live     what happened meanwhile, a line each: "down NODE", "gone REF", "dirty REF",
-//	         "protected OWNER", "allow WHAT", "due REF"
+//	         "protected OWNER", "allow WHAT", "due REF", "generation N TENANT/NAME", "lost TENANT/NAME"
 //	plan     the expected text, or the error
 //	order    the expected changes in the order of execution; only compared if it is there
 //	markdown the plan as Markdown; only compared if it is there
@@ -119,6 +120,15 @@ func happen(t *testing.T, live *planner.Live, policy *planner.Policy, events str
 			live.Memory.Protected = append(live.Memory.Protected, arg)
 		case "allow":
 			policy.AllowDestroy = append(policy.AllowDestroy, arg)
+		case "generation":
+			n, name, _ := strings.Cut(arg, " ")
+			generation, err := strconv.Atoi(n)
+			if err != nil {
+				t.Fatalf("live: %q", line)
+			}
+			live.Generations = map[planner.Generated]int{generated(name): generation}
+		case "lost":
+			live.Lost = map[planner.Generated]bool{generated(arg): true}
 		case "gone", "dirty", "due":
 			ref, err := planner.ParseRef(arg)
 			if err != nil {
@@ -133,6 +143,11 @@ func happen(t *testing.T, live *planner.Live, policy *planner.Policy, events str
 			t.Fatalf("live: %q", line)
 		}
 	}
+}
+
+func generated(title string) planner.Generated {
+	tenant, name, _ := strings.Cut(title, "/")
+	return planner.Generated{Tenant: tenant, Name: name}
 }
 
 func planned(t *testing.T, m schema.Manifest, live planner.Live, policy planner.Policy) map[string]string {

@@ -8,15 +8,16 @@ type Live struct {
 	Version     string // of the inventory; a plan is made against one
 	Commit      string // last applied; "" for none
 	State       State
-	Dirty       map[Ref]Reason    // touched again by the next plan
-	Down        map[string]string // nodes that can't be reached, with the reason; they leave rotation
-	Images      map[string]string // image tag -> image id, resolved before planning
-	Allocations []Allocation      // all there ever were; sorted by scope, key
-	Targets     []Target          // of the last plan that was applied, and of those begun since: where objects that are to go can be found
-	Memory      Memory            // what is remembered of the last plan that was applied
-	Due         []Ref             // kept for their data, for long enough; sorted
-	Generations map[Generated]int // of generated secrets, those above the first
-	Lately      []Lately          // how Version was reached, as far as that is known: each begins where the one before ends
+	Dirty       map[Ref]Reason     // touched again by the next plan
+	Down        map[string]string  // nodes that can't be reached, with the reason; they leave rotation
+	Images      map[string]string  // image tag -> image id, resolved before planning
+	Allocations []Allocation       // all there ever were; sorted by scope, key
+	Targets     []Target           // of the last plan that was applied, and of those begun since: where objects that are to go can be found
+	Memory      Memory             // what is remembered of the last plan that was applied
+	Due         []Ref              // kept for their data, for long enough; sorted
+	Generations map[Generated]int  // of generated secrets, those above the first
+	Lost        map[Generated]bool // generated secrets whose values nodes alone have: the inventory was made again
+	Lately      []Lately           // how Version was reached, as far as that is known: each begins where the one before ends
 }
 
 // Lately names every object that may have changed from one version of the inventory to a later one: its content, whether

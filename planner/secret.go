@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"errors"
 	"strconv"
 	"strings"
@@ -88,6 +89,7 @@ func (x *expansion) secret(n *node, owner Owner, kind schema.Kind, field string,
 	if s.Generate {
 		o.Generated = s.GeneratedName(kind, owner.Name, field)
 		o.Generation = x.live.generation(owner.Tenant, o.Generated)
+		x.noteLost(Generated{owner.Tenant, o.Generated})
 	} else {
 		o.Cipher = s.Ref.Cipher
 		o.Found = Ciphertext{File: s.Ref.Path, Blob: s.Ref.Blob, Key: s.Ref.Key}
@@ -98,6 +100,28 @@ func (x *expansion) secret(n *node, owner Owner, kind schema.Kind, field string,
 
 // Generated names a generated secret across tenants.
 type Generated struct{ Tenant, Name string }
+
+// String is the name as people write it: "acme/shop-db". The platform's own are "-/shop-db".
+func (g Generated) String() string { return cmp.Or(g.Tenant, "-") + "/" + g.Name }
+
+// noteLost says that a value can't be put in place any more.
+func (x *expansion) noteLost(g Generated) {
+	if x.live.Lost[g] {
+		x.stand(g.Tenant, "generated secret %[1]s: its value was lost with the inventory, and stays where it is; no other node can have it: 'hostctl secret rotate --generated %[1]s' makes another", g)
+	}
+}
+
+// GenerationsOf returns the generations of the generated secrets in a state, the newest of each.
+func GenerationsOf(s State) map[Generated]int {
+	all := map[Generated]int{}
+	for _, o := range s {
+		if o, ok := o.(Secret); ok && o.Generated != "" {
+			g := Generated{o.Tenant, o.Generated}
+			all[g] = max(all[g], o.Generation)
+		}
+	}
+	return all
+}
 
 // generation is the one that the inventory holds of a generated secret; the first where it holds none yet.
 func (l Live) generation(tenant, name string) int {

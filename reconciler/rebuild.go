@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +33,7 @@ type Rebuilt struct {
 	Allocations []planner.Allocation // recorded
 	Missing     []planner.Ref        // declared and not there: the next plan makes them
 	Orphans     []planner.Ref        // there and not declared: nothing touches them
+	Lost        []planner.Generated  // generated secrets: nodes have their values, and nobody else
 	Fence       int64                // runs are numbered on from there
 }
 
@@ -168,7 +171,7 @@ func (r *Reconciler) recordRebuilt(ctx context.Context, planned planner.Plan, s 
 		}
 	}
 	p := planner.Plan{Format: planner.PlanFormat, Instance: planned.Instance, Commit: planned.Commit, Targets: planned.Targets, Remember: planned.Remember}
-	images := map[string]string{}
+	images, recorded := map[string]string{}, planner.State{}
 	for _, ref := range sortedRefs(s.there) {
 		o := s.there[ref]
 		if c, ok := o.(planner.Container); ok {
@@ -183,6 +186,7 @@ func (r *Reconciler) recordRebuilt(ctx context.Context, planned planner.Plan, s 
 		if err != nil {
 			return out, err
 		}
+		recorded[ref] = o
 		p.Changes = append(p.Changes, planner.Change{ID: len(p.Changes) + 1, Action: planner.Create, New: o, Why: "was there"})
 	}
 	for _, ref := range sortedRefs(wanted) {
@@ -192,16 +196,21 @@ func (r *Reconciler) recordRebuilt(ctx context.Context, planned planner.Plan, s 
 	}
 	p.Allocations = planner.Allocated(s.there)
 	out.Objects, out.Allocations = len(p.Changes), p.Allocations
-	return out, r.writeRebuilt(ctx, p, s.fence, images)
+	generations := planner.GenerationsOf(recorded)
+	out.Lost = slices.SortedFunc(maps.Keys(generations), func(a, b planner.Generated) int { return strings.Compare(a.String(), b.String()) })
+	return out, r.writeRebuilt(ctx, p, s.fence, images, generations)
 }
 
 // writeRebuilt fills the inventory by a run that touches nothing.
-func (r *Reconciler) writeRebuilt(ctx context.Context, p planner.Plan, fence int64, images map[string]string) error {
+func (r *Reconciler) writeRebuilt(ctx context.Context, p planner.Plan, fence int64, images map[string]string, generations map[planner.Generated]int) error {
 	a, ok := r.Inventory.(Adopter)
 	if !ok {
 		return errors.New("this inventory can't be made again")
 	}
 	if err := a.Adopt(ctx, p.Instance, fence); err != nil {
+		return err
+	}
+	if err := r.keepLost(ctx, generations); err != nil {
 		return err
 	}
 	if err := r.Inventory.SetImages(ctx, images); err != nil {
@@ -218,6 +227,24 @@ func (r *Reconciler) writeRebuilt(ctx context.Context, p planner.Plan, fence int
 	}
 	err = note(ctx, j, p.Changes)
 	return errors.Join(err, end(ctx, j, err))
+}
+
+// keepLost notes that there are generated secrets, though their values are lost: another one isn't made unless it is asked
+// for, and those that nodes have stay.
+func (r *Reconciler) keepLost(ctx context.Context, generations map[planner.Generated]int) error {
+	if len(generations) == 0 {
+		return nil
+	}
+	k, ok := r.Inventory.(SecretKeeper)
+	if !ok {
+		return errors.New("this inventory can't keep generated secrets")
+	}
+	for g, n := range generations {
+		if _, err := k.KeepSecret(ctx, GeneratedSecret{Tenant: g.Tenant, Name: g.Name, Generation: n}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // note records changes as done: containers before all else, for what is noted of one that was made says that nothing is

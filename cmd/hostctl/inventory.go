@@ -208,6 +208,12 @@ func printRebuilt(w io.Writer, r reconciler.Rebuilt) error {
 			}
 		}
 	}
+	for i, g := range r.Lost {
+		if i == 0 {
+			fmt.Fprint(w, "\nGenerated, and lost with the inventory; the nodes that have the value keep it, and no other can have it. To make another:\n")
+		}
+		fmt.Fprintf(w, "  hostctl secret rotate --generated %s\n", g)
+	}
 	_, err = fmt.Fprintln(w, "\n'hostctl plan' shows what differs from the repository.")
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hostctl/cmd/internal/wire"
+	"hostctl/planner"
 	"hostctl/reconciler"
 	"hostctl/reconciler/inventory"
 )
@@ -115,10 +116,13 @@ func secretListVerb(o *options) *cobra.Command {
 				w := tabwriter.NewWriter(o.out, 0, 0, 2, ' ', 0)
 				for _, g := range all {
 					shown := "never shown"
-					if !g.Shown.IsZero() {
+					switch {
+					case g.Sealed == "":
+						shown = "lost: only nodes have it"
+					case !g.Shown.IsZero():
 						shown = "shown " + g.Shown.UTC().Format(time.RFC3339)
 					}
-					fmt.Fprintf(w, "%s\tgeneration %d\tmade %s\t%s\n", wire.SecretTitle(g.Tenant, g.Name), g.Generation, g.Made.UTC().Format(time.RFC3339), shown)
+					fmt.Fprintf(w, "%s\tgeneration %d\tmade %s\t%s\n", planner.Generated{Tenant: g.Tenant, Name: g.Name}, g.Generation, g.Made.UTC().Format(time.RFC3339), shown)
 				}
 				if len(all) == 0 {
 					fmt.Fprintln(w, "No secret was generated yet.")

@@ -45,7 +45,7 @@ func (r *revealer) Reveal(ctx context.Context, s planner.Secret) ([]byte, error)
 	if s.Generated != "" {
 		value, err := r.generated(ctx, s)
 		if err != nil {
-			return nil, executors.Errorf(executors.Refused, "generated secret %s: %w", SecretTitle(s.Tenant, s.Generated), err)
+			return nil, executors.Errorf(executors.Refused, "generated secret %s: %w", planner.Generated{Tenant: s.Tenant, Name: s.Generated}, err)
 		}
 		return value, nil
 	}
@@ -54,14 +54,6 @@ func (r *revealer) Reveal(ctx context.Context, s planner.Secret) ([]byte, error)
 		return nil, executors.Errorf(executors.Refused, "%s: %s: %w", s.Found.File, s.Found.Key, err)
 	}
 	return value, nil
-}
-
-// SecretTitle names a generated secret as people do: "acme/shop-db".
-func SecretTitle(tenant, name string) string {
-	if tenant == "" {
-		tenant = "-"
-	}
-	return tenant + "/" + name
 }
 
 // fromFile decrypts the value that was planned, and no other.

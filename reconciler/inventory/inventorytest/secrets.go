@@ -3,6 +3,7 @@ package inventorytest
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -50,7 +51,21 @@ func testSecrets(f *fixture) {
 			f.Errorf("shown %d times before: %+v, %v", i, g, err)
 		}
 	}
+	if now := f.live(); len(now.Lost) > 0 {
+		f.Errorf("lost: %v", now.Lost)
+	}
 	keep("api", 1, "x")
+	keep("first", 1, "")
+	keep("third", 3, "")
+	lost := map[planner.Generated]bool{{Tenant: "acme", Name: "first"}: true, {Tenant: "acme", Name: "third"}: true}
+	if now := f.live(); !maps.Equal(now.Lost, lost) || now.Generations[planner.Generated{Tenant: "acme", Name: "third"}] != 3 {
+		f.Errorf("lost: %v, of generations %v", now.Lost, now.Generations)
+	}
+	keep("first", 2, "again")
+	keep("third", 4, "again")
+	if now := f.live(); len(now.Lost) > 0 {
+		f.Errorf("made anew, and lost: %v", now.Lost)
+	}
 	file := filepath.Join(f.TempDir(), "backup")
 	f.must(f.inv.Backup(f.Context(), file))
 	backup, err := os.ReadFile(file)
@@ -58,7 +73,7 @@ func testSecrets(f *fixture) {
 	f.inv = f.fresh()
 	f.must(f.inv.Restore(f.Context(), bytes.NewReader(backup)))
 	all, err := f.inv.(reconciler.SecretKeeper).GeneratedSecrets(f.Context())
-	if err != nil || len(all) != 2 || all[0].Name != "api" || all[1].Generation != 3 || all[1].Sealed != "three" || all[1].Shown.IsZero() {
+	if err != nil || len(all) != 4 || all[0].Name != "api" || all[1].Generation != 3 || all[1].Sealed != "three" || all[1].Shown.IsZero() {
 		f.Errorf("restored: %+v, %v", all, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"hostctl/planner"
 	"hostctl/reconciler"
+	"hostctl/reconciler/inventory/record"
 )
 
 var _ reconciler.SecretKeeper = (*Store)(nil)
@@ -111,7 +112,7 @@ const sqlSecrets = `
 	SELECT DISTINCT ON (tenant, name) tenant, name, generation, sealed, made, shown FROM secrets
 	ORDER BY tenant, name, generation DESC`
 
-// readGenerations fills in the generations that aren't the first.
+// readGenerations fills in the generations that aren't the first, and what is lost.
 func readGenerations(ctx context.Context, tx pgx.Tx, l *planner.Live) error {
 	found, err := tx.Query(ctx, sqlGenerations)
 	if err != nil {
@@ -119,14 +120,15 @@ func readGenerations(ctx context.Context, tx pgx.Tx, l *planner.Live) error {
 	}
 	var g planner.Generated
 	var n int
-	_, err = pgx.ForEachRow(found, []any{&g.Tenant, &g.Name, &n}, func() error {
-		if l.Generations == nil {
-			l.Generations = map[planner.Generated]int{}
-		}
-		l.Generations[g] = n
+	var lost bool
+	_, err = pgx.ForEachRow(found, []any{&g.Tenant, &g.Name, &n, &lost}, func() error {
+		record.AddGeneration(l, g, n, lost)
 		return nil
 	})
 	return err
 }
 
-const sqlGenerations = `SELECT tenant, name, max(generation) FROM secrets WHERE generation > 1 GROUP BY tenant, name`
+const sqlGenerations = `
+	SELECT s.tenant, s.name, s.generation, s.sealed = '' FROM secrets AS s
+	WHERE s.generation = (SELECT max(generation) FROM secrets AS t WHERE t.tenant = s.tenant AND t.name = s.name)
+	  AND (s.generation > 1 OR s.sealed = '')`

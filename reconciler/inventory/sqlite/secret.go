@@ -8,6 +8,7 @@ import (
 
 	"hostctl/planner"
 	"hostctl/reconciler"
+	"hostctl/reconciler/inventory/record"
 )
 
 var _ reconciler.SecretKeeper = (*Store)(nil)
@@ -117,7 +118,7 @@ const sqlSecrets = `
 	WHERE s.generation = (SELECT max(generation) FROM secrets AS t WHERE t.tenant = s.tenant AND t.name = s.name)
 	ORDER BY s.tenant, s.name`
 
-// readGenerations fills in the generations that aren't the first.
+// readGenerations fills in the generations that aren't the first, and what is lost.
 func readGenerations(ctx context.Context, tx *sql.Tx, l *planner.Live) error {
 	rows, err := tx.QueryContext(ctx, sqlGenerations)
 	if err != nil {
@@ -127,15 +128,16 @@ func readGenerations(ctx context.Context, tx *sql.Tx, l *planner.Live) error {
 	for rows.Next() {
 		var g planner.Generated
 		var n int
-		if err := rows.Scan(&g.Tenant, &g.Name, &n); err != nil {
+		var lost bool
+		if err := rows.Scan(&g.Tenant, &g.Name, &n, &lost); err != nil {
 			return err
 		}
-		if l.Generations == nil {
-			l.Generations = map[planner.Generated]int{}
-		}
-		l.Generations[g] = n
+		record.AddGeneration(l, g, n, lost)
 	}
 	return rows.Err()
 }
 
-const sqlGenerations = `SELECT tenant, name, max(generation) FROM secrets WHERE generation > 1 GROUP BY tenant, name`
+const sqlGenerations = `
+	SELECT s.tenant, s.name, s.generation, s.sealed = '' FROM secrets AS s
+	WHERE s.generation = (SELECT max(generation) FROM secrets AS t WHERE t.tenant = s.tenant AND t.name = s.name)
+	  AND (s.generation > 1 OR s.sealed = '')`
