@@ -138,6 +138,50 @@ func TestMemoSpares(t *testing.T) {
 	plan(m, live, 3) // takes the name away again, so that the budgets have to be asked
 }
 
+// A new generation of a generated secret is planned with a Memo too: it alone tells that anything has changed.
+func TestMemoRotates(t *testing.T) {
+	m := large(20)
+	for i := range m.Webroots {
+		m.Webroots[i].Runtime = schema.Runtime{Type: "php", Version: "8.4"}
+		m.Webroots[i].SecretEnv = map[string]schema.Secret{"TOKEN": {Generate: true, Name: "token"}}
+	}
+	m = parted(m)
+	live := applied(mustPlan(t, m, planner.Live{}))
+	live.Version = "1"
+	var memo planner.Memo
+	plan := func() planner.Plan {
+		t.Helper()
+		got, err := memo.New(m, live, mayDestroy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := mustPlan(t, m, live); got.Hash() != want.Hash() {
+			t.Errorf("with a memo:\n%s\nwithout:\n%s", describe(got), describe(want))
+		}
+		return got
+	}
+	plan()
+	for generation := range 3 {
+		live.Lately = append(slices.Clone(live.Lately), planner.Lately{From: live.Version, To: live.Version + "+"})
+		live.Version += "+"
+		live.Generations = map[planner.Generated]int{{Tenant: "tenant-000001", Name: "token"}: generation + 2}
+		p := plan()
+		secrets := 0
+		for _, c := range p.Changes {
+			if s, ok := c.New.(planner.Secret); ok && s.Tenant == "tenant-000001" && s.Generation == generation+2 {
+				secrets++
+			}
+		}
+		if secrets == 0 || memo.Spared() != 2*generation+1 {
+			t.Errorf("%d secrets changed, and %d plans left tenants out, want %d:\n%s", secrets, memo.Spared(), 2*generation+1, describe(p))
+		}
+		live = after(live, p)
+		if p := plan(); !p.Empty() {
+			t.Errorf("and once more:\n%s", describe(p))
+		}
+	}
+}
+
 // after returns the live state after a plan that changes some objects, with an account of it.
 func after(live planner.Live, p planner.Plan) planner.Live {
 	live.State = maps.Clone(live.State)
