@@ -24,6 +24,7 @@ func (x *expansion) expandDNS() {
 		byName[[2]string{z.Tenant, z.Name}] = z
 		x.expandZone(z)
 	}
+	policies := x.mailPolicies()
 	for i := range x.m.Records {
 		r := &x.m.Records[i]
 		z := byName[[2]string{r.Tenant, r.Zone}]
@@ -32,8 +33,9 @@ func (x *expansion) expandDNS() {
 			continue
 		}
 		t.explicit[[2]string{r.FQDN, r.Type}] = r
-		x.expandRecord(z, r)
+		x.expandRecord(z, r, policies)
 	}
+	x.expandMail(&t)
 	x.publishedAddresses()
 	for i := range x.sites {
 		for _, f := range x.sites[i].fqdns {
@@ -64,12 +66,15 @@ func (x *expansion) expandZone(z *schema.Zone) {
 	x.add(o)
 }
 
-func (x *expansion) expandRecord(z *schema.Zone, r *schema.ZoneRecord) {
+func (x *expansion) expandRecord(z *schema.Zone, r *schema.ZoneRecord, policies map[string]*schema.EmailDomain) {
 	if r.FQDN == z.Domain && (r.Type == "NS" || r.Type == "SOA") {
 		x.problemf("%s:%d: record %s: %s of the zone itself is made from the zone; set nameservers of zone %s", r.Position.File, r.Position.Line, r.Name, r.Type, z.Name)
 		return
 	}
 	values := slices.Clone(r.Values)
+	if e := policies[r.FQDN]; e != nil && r.Type == "TXT" && e.Tenant == r.Tenant {
+		values = append(values, e.SPFRecord())
+	}
 	slices.Sort(values)
 	x.addRRset(z, RRset{
 		Meta: Meta{From: ownerOf(r.Meta)}, FQDN: r.FQDN, Type: r.Type,

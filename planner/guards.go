@@ -216,6 +216,9 @@ func eachMeta(m schema.Manifest, fn func(schema.Meta)) {
 	for i := range m.DatabaseUsers {
 		fn(m.DatabaseUsers[i].Meta)
 	}
+	for i := range m.EmailDomains {
+		fn(m.EmailDomains[i].Meta)
+	}
 	for i := range m.Zones {
 		fn(m.Zones[i].Meta)
 	}

@@ -115,13 +115,22 @@ func (s *settled) reopen(d *draft) {
 		}
 	}
 	maps.Copy(s.open, d.noted)
-	for i := range d.m.FQDNs {
-		f := &d.m.FQDNs[i]
-		s.eachZone(f.Hostname, func(tenant string) {
+	eachName(d.m, func(owner, name string) {
+		s.eachZone(name, func(tenant string) {
 			if tenant != "" {
-				s.share(tenant, f.Tenant)
+				s.share(tenant, owner)
 			}
 		})
+	})
+}
+
+// eachName calls fn with each name that gets records by itself in the zone that it is in, and its tenant.
+func eachName(m schema.Manifest, fn func(tenant, name string)) {
+	for i := range m.FQDNs {
+		fn(m.FQDNs[i].Tenant, m.FQDNs[i].Hostname)
+	}
+	for i := range m.EmailDomains {
+		fn(m.EmailDomains[i].Tenant, m.EmailDomains[i].Domain)
 	}
 }
 

@@ -57,6 +57,7 @@ func only(m schema.Manifest, tenants []string) schema.Manifest {
 	m.FQDNs = pick(m.FQDNs, tenants, func(f *schema.FQDN) string { return f.Tenant })
 	m.Databases = pick(m.Databases, tenants, func(d *schema.Database) string { return d.Tenant })
 	m.DatabaseUsers = pick(m.DatabaseUsers, tenants, func(u *schema.DatabaseUser) string { return u.Tenant })
+	m.EmailDomains = pick(m.EmailDomains, tenants, func(e *schema.EmailDomain) string { return e.Tenant })
 	m.Zones = pick(m.Zones, append([]string{""}, tenants...), func(z *schema.Zone) string { return z.Tenant })
 	m.Records = pick(m.Records, append([]string{""}, tenants...), func(r *schema.ZoneRecord) string { return r.Tenant })
 	return m
@@ -100,12 +101,12 @@ func (s *settled) sameZones(some, all schema.Manifest) bool {
 		return true
 	}
 	probe := settled{zones: changed}
-	for i := range all.FQDNs {
-		f, theirs := &all.FQDNs[i], false
-		probe.eachZone(f.Hostname, func(string) { theirs = theirs || !s.open[f.Tenant] })
-		if theirs {
-			return false
-		}
+	theirs := false
+	eachName(all, func(tenant, name string) {
+		probe.eachZone(name, func(string) { theirs = theirs || !s.open[tenant] })
+	})
+	if theirs {
+		return false
 	}
 	for d, t := range changed {
 		delete(s.zones, d)
@@ -134,16 +135,15 @@ func (s *settled) stands(d *draft, live Live) bool {
 			return false // what another tenant had
 		}
 	}
+	apart := true
+	eachName(d.m, func(_, name string) {
+		s.eachZone(name, func(t string) { apart = apart && (t == "" || s.open[t]) })
+	})
 	declared := make(map[string]bool, len(d.m.FQDNs))
 	for i := range d.m.FQDNs {
-		f, apart := &d.m.FQDNs[i], true
-		declared[f.Hostname] = true
-		s.eachZone(f.Hostname, func(t string) { apart = apart && (t == "" || s.open[t]) })
-		if !apart {
-			return false
-		}
+		declared[d.m.FQDNs[i].Hostname] = true
 	}
-	return d.keepsNames(declared)
+	return apart && d.keepsNames(declared)
 }
 
 // tenantOf returns the tenant of what a step changes, "" if that is the platform's before or after it.

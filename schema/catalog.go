@@ -76,6 +76,7 @@ type catalog struct {
 	users     table[DatabaseUser]
 	zones     table[Zone]
 	records   table[ZoneRecord]
+	mail      mailKinds
 
 	unread    map[string]bool // folders that declare more than is known, so that nothing is missing from them
 	drafts    []*decl[recordDraft]
@@ -136,6 +137,16 @@ func (c *catalog) declare(f file, e *entry) {
 		add(c, &c.users, o, *b)
 	case *Zone:
 		add(c, &c.zones, o, *b)
+	case *EmailDomain:
+		add(c, &c.mail.domains, o, *b)
+	case *EmailAccount:
+		add(c, &c.mail.accounts, o, *b)
+	case *EmailAlias:
+		add(c, &c.mail.aliases, o, *b)
+	case *EmailForward:
+		add(c, &c.mail.forwards, o, *b)
+	case *EmailAutoreply:
+		add(c, &c.mail.autoreplies, o, *b)
 	case *recordDraft:
 		c.drafts = append(c.drafts, &decl[recordDraft]{o, b})
 	}
@@ -189,6 +200,8 @@ var folders = map[Kind][]string{
 	KindNodeProfile: {"clusters", "platform"},
 	KindTenant:      {"tenants"}, KindWebroot: {"tenants"}, KindFQDN: {"tenants"},
 	KindDatabase: {"tenants"}, KindDatabaseUser: {"tenants"},
+	KindEmailDomain: {"tenants"}, KindEmailAccount: {"tenants"}, KindEmailAlias: {"tenants"},
+	KindEmailForward: {"tenants"}, KindEmailAutoreply: {"tenants"},
 	KindZone: {"tenants", "platform"}, KindZoneRecord: {"tenants", "platform"},
 }
 
@@ -241,7 +254,14 @@ func (c *catalog) manifest() Manifest {
 		DatabaseUsers: collect(&c.users, func(v *DatabaseUser) *Meta { return &v.Meta }),
 		Zones:         collect(&c.zones, func(v *Zone) *Meta { return &v.Meta }),
 		Records:       collect(&c.records, func(v *ZoneRecord) *Meta { return &v.Meta }),
-		Warnings:      c.warnings,
+
+		EmailDomains:     collect(&c.mail.domains, func(v *EmailDomain) *Meta { return &v.Meta }),
+		EmailAccounts:    collect(&c.mail.accounts, func(v *EmailAccount) *Meta { return &v.Meta }),
+		EmailAliases:     collect(&c.mail.aliases, func(v *EmailAlias) *Meta { return &v.Meta }),
+		EmailForwards:    collect(&c.mail.forwards, func(v *EmailForward) *Meta { return &v.Meta }),
+		EmailAutoreplies: collect(&c.mail.autoreplies, func(v *EmailAutoreply) *Meta { return &v.Meta }),
+
+		Warnings: c.warnings,
 	}
 	if p := c.platform(); p != nil {
 		m.Platform = *p.v

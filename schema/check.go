@@ -16,4 +16,5 @@ func (c *catalog) check() {
 	c.checkTLS()
 	c.checkZones()
 	c.checkRecords()
+	c.checkEmail()
 }

@@ -13,6 +13,10 @@ func (c *catalog) checkTenants() {
 	c.checkLimit("DatabaseUsers", origins(&c.users), func(l Limits) int { return l.DatabaseUsers })
 	c.checkLimit("Zones", origins(&c.zones), func(l Limits) int { return l.Zones })
 	c.checkLimit("RRsets", origins(&c.records), func(l Limits) int { return l.Records })
+	c.checkLimit("EmailDomains", origins(&c.mail.domains), func(l Limits) int { return l.EmailDomains })
+	c.checkLimit("EmailAccounts", origins(&c.mail.accounts), func(l Limits) int { return l.EmailAccounts })
+	c.checkLimit("EmailAliases", origins(&c.mail.aliases), func(l Limits) int { return l.EmailAliases })
+	c.checkLimit("EmailForwards", origins(&c.mail.forwards), func(l Limits) int { return l.EmailForwards })
 }
 
 func origins[T any](t *table[T]) []*origin {

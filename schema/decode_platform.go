@@ -11,21 +11,26 @@ import (
 
 // specDecoders turn the spec of each kind into its Go type. Shape and types were checked before; they check values.
 var specDecoders = map[Kind]func(d *decoder, spec *yaml.Node) any{
-	KindPlatform:     decodePlatform,
-	KindHostingPlan:  decodeHostingPlan,
-	KindRegion:       decodeRegion,
-	KindCluster:      decodeCluster,
-	KindLBAddress:    decodeLBAddress,
-	KindNodeProfile:  decodeNodeProfile,
-	KindHost:         decodeHost,
-	KindShard:        decodeShard,
-	KindTenant:       decodeTenant,
-	KindWebroot:      decodeWebroot,
-	KindFQDN:         decodeFQDN,
-	KindDatabase:     decodeDatabase,
-	KindDatabaseUser: decodeDatabaseUser,
-	KindZone:         decodeZone,
-	KindZoneRecord:   decodeZoneRecord,
+	KindPlatform:       decodePlatform,
+	KindHostingPlan:    decodeHostingPlan,
+	KindRegion:         decodeRegion,
+	KindCluster:        decodeCluster,
+	KindLBAddress:      decodeLBAddress,
+	KindNodeProfile:    decodeNodeProfile,
+	KindHost:           decodeHost,
+	KindShard:          decodeShard,
+	KindTenant:         decodeTenant,
+	KindWebroot:        decodeWebroot,
+	KindFQDN:           decodeFQDN,
+	KindDatabase:       decodeDatabase,
+	KindDatabaseUser:   decodeDatabaseUser,
+	KindZone:           decodeZone,
+	KindZoneRecord:     decodeZoneRecord,
+	KindEmailDomain:    decodeEmailDomain,
+	KindEmailAccount:   decodeEmailAccount,
+	KindEmailAlias:     decodeEmailAlias,
+	KindEmailForward:   decodeEmailForward,
+	KindEmailAutoreply: decodeEmailAutoreply,
 }
 
 // Defaults of what the Platform leaves out.
@@ -49,6 +54,8 @@ func decodePlatform(d *decoder, spec *yaml.Node) any {
 		UIDs:        d.span(child(spec, "uidRange"), Range{DefaultFirstUID, DefaultLastUID}),
 	}
 	d.unique(child(spec, "nameservers"), p.Nameservers)
+	p.MailServers = list(d, child(child(spec, "mail"), "servers"), ParseHostname)
+	d.unique(child(child(spec, "mail"), "servers"), p.MailServers)
 	return p
 }
 
@@ -85,6 +92,10 @@ func decodeHostingPlan(d *decoder, spec *yaml.Node) any {
 			Records:       d.integer(child(limits, "records"), -1),
 			Databases:     d.integer(child(limits, "databases"), -1),
 			DatabaseUsers: d.integer(child(limits, "databaseUsers"), -1),
+			EmailDomains:  d.integer(child(limits, "emailDomains"), -1),
+			EmailAccounts: d.integer(child(limits, "emailAccounts"), -1),
+			EmailAliases:  d.integer(child(limits, "emailAliases"), -1),
+			EmailForwards: d.integer(child(limits, "emailForwards"), -1),
 		},
 		Resources: d.resources(child(spec, "resources")),
 	}

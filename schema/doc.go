@@ -8,7 +8,7 @@
 // The folder of a file is its authorisation: what stands below tenants/acme/ belongs to tenant acme and may name only
 // what is acme's. See docs/config-repository.md.
 //
-//	platform/            Platform (exactly one), HostingPlan, Region, NodeProfile, and the platform's own Zone, ZoneRecord
+//	platform/            Platform (exactly one), HostingPlan, Region, NodeProfile, and the platform's own Zone, ZoneRecord, and the e-mail kinds
 //	clusters/<cluster>/  Cluster, LBAddress, Host, Shard, NodeProfile
 //	tenants/<tenant>/    Tenant, Webroot, FQDN, Database, DatabaseUser, Zone, ZoneRecord
 //

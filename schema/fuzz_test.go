@@ -162,3 +162,52 @@ func checkMessage(t *testing.T, err error) {
 		t.Fatalf("%q holds a control character", err.Error())
 	}
 }
+
+// Addresses hold nothing that a header, a shell or a file system takes for more than text, and are read as themselves again.
+func FuzzParseEmailAddress(f *testing.F) {
+	seed(f)
+	for _, s := range []string{"a@b.example", "\"|/bin/sh\"@b.example", "a@b@c.example", "a+b@c.example", "A.B@C.Example.", "a@b.example\r\nBcc: c@d.example", ".a@b.example"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for what, parse := range map[string]func(string) (string, error){"address": schema.ParseEmailAddress, "destination": schema.ParseDestination} {
+			a, err := parse(s)
+			if err != nil {
+				checkMessage(t, err)
+				continue
+			}
+			if strings.Trim(a, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-@") != "" || strings.Count(a, "@") != 1 || len(a) > 64+1+253 {
+				t.Fatalf("the %s %q is read as %q", what, s, a)
+			}
+			if again, err := parse(a); err != nil || again != a {
+				t.Fatalf("the %s %q is read as %q, and that as %q, %v", what, s, a, again, err)
+			}
+		}
+	})
+}
+
+// A key that is read makes a TXT record of its own, and no more than that.
+func FuzzParseDKIMKey(f *testing.F) {
+	seed(f)
+	f.Add("11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
+	f.Add("-----BEGIN PUBLIC KEY-----\n11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		k, err := schema.ParseDKIMKey(s)
+		if err != nil {
+			if len(s) > 8 && strings.Contains(err.Error(), s) {
+				t.Fatalf("the error holds the key: %v", err)
+			}
+			return
+		}
+		k.Selector = "s1"
+		e := schema.EmailDomain{Domain: "acme.test", Servers: []string{"mx.acme.test"}, DKIM: []schema.DKIMKey{k}}
+		for _, r := range e.Records() {
+			for _, v := range r.Values {
+				if canonical, err := schema.ParseRData(r.Type, v); err != nil || canonical != v {
+					t.Fatalf("%s %s %q is read as %q, %v", r.FQDN, r.Type, v, canonical, err)
+				}
+				checkRDataWithDNS(t, r.Type, v)
+			}
+		}
+	})
+}

@@ -18,6 +18,7 @@ var schemaFiles embed.FS
 var kinds = []Kind{
 	KindPlatform, KindHostingPlan, KindRegion, KindCluster, KindLBAddress, KindNodeProfile, KindHost, KindShard,
 	KindTenant, KindWebroot, KindFQDN, KindDatabase, KindDatabaseUser, KindZone, KindZoneRecord,
+	KindEmailDomain, KindEmailAccount, KindEmailAlias, KindEmailForward, KindEmailAutoreply,
 }
 
 // Kinds returns every kind that can be declared, the platform's first.

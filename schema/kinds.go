@@ -66,8 +66,15 @@ type Manifest struct {
 	DatabaseUsers []DatabaseUser
 	Zones         []Zone
 	Records       []ZoneRecord
-	Frozen        []Frozen  // tenants that are as an earlier commit had them, sorted
-	Warnings      []Warning // what is allowed and probably not meant, in order of position
+
+	EmailDomains     []EmailDomain
+	EmailAccounts    []EmailAccount
+	EmailAliases     []EmailAlias
+	EmailForwards    []EmailForward
+	EmailAutoreplies []EmailAutoreply
+
+	Frozen   []Frozen  // tenants that are as an earlier commit had them, sorted
+	Warnings []Warning // what is allowed and probably not meant, in order of position
 
 	// Parts tells by tenant ("" is the platform) which files its resources were read from. Where both the part of a tenant
 	// and that of the platform are the same in two manifests, so are the tenant's resources. Nil where that isn't known.
@@ -92,6 +99,7 @@ type Platform struct {
 	Domain      string                 // the platform's own domain, an fqdn; no tenant may use it or a name below it
 	Nameservers []string               // at least two fqdns
 	Hostmaster  string                 // mail address; SOA RNAME
+	MailServers []string               // host names that take mail for EmailDomains that name none; the first preferred
 	TTL         int                    // seconds, for records that name none
 	UIDs        Range                  // Unix user ids given to tenants
 }
@@ -112,6 +120,7 @@ type HostingPlan struct {
 // Limits are counts of resources a tenant may declare; 0 means none, -1 unlimited.
 type Limits struct {
 	Webroots, FQDNs, Zones, Records, Databases, DatabaseUsers int
+	EmailDomains, EmailAccounts, EmailAliases, EmailForwards  int
 }
 
 // Resources limit what runs. Zero means no limit.

@@ -177,6 +177,7 @@ func (c *catalog) linkTenants() {
 		c.refer(&d.origin, "spec.webroot", KindWebroot, d.v.Webroot, find(&c.webroots, d.meta.Tenant, d.v.Webroot))
 	}
 	c.linkDatabases(orphans)
+	c.linkEmail(orphans)
 	for _, d := range c.zones.list {
 		c.tenantOf(&d.origin, orphans)
 	}

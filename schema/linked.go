@@ -106,6 +106,11 @@ var tenantSlices = []tenantSlice{
 	sliceOf(func(m *Manifest) *[]DatabaseUser { return &m.DatabaseUsers }, func(v *DatabaseUser) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]Zone { return &m.Zones }, func(v *Zone) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]ZoneRecord { return &m.Records }, func(v *ZoneRecord) string { return v.Tenant }),
+	sliceOf(func(m *Manifest) *[]EmailDomain { return &m.EmailDomains }, func(v *EmailDomain) string { return v.Tenant }),
+	sliceOf(func(m *Manifest) *[]EmailAccount { return &m.EmailAccounts }, func(v *EmailAccount) string { return v.Tenant }),
+	sliceOf(func(m *Manifest) *[]EmailAlias { return &m.EmailAliases }, func(v *EmailAlias) string { return v.Tenant }),
+	sliceOf(func(m *Manifest) *[]EmailForward { return &m.EmailForwards }, func(v *EmailForward) string { return v.Tenant }),
+	sliceOf(func(m *Manifest) *[]EmailAutoreply { return &m.EmailAutoreplies }, func(v *EmailAutoreply) string { return v.Tenant }),
 }
 
 func sliceOf[T any](of func(*Manifest) *[]T, tenantOf func(*T) string) tenantSlice {

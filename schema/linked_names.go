@@ -75,6 +75,19 @@ func namesOf(m *Manifest, tenant string) tenantNames {
 			}
 		}
 	}
+	domains := of(m.EmailDomains, tenant, func(v *EmailDomain) string { return v.Tenant })
+	for i := range domains {
+		n.declares = append(n.declares, top(domains[i].Domain))
+		for _, server := range domains[i].Servers {
+			n.targets = append(n.targets, top(server))
+		}
+	}
+	forwards := of(m.EmailForwards, tenant, func(v *EmailForward) string { return v.Tenant })
+	for i := range forwards {
+		for _, d := range forwards[i].Destinations {
+			n.targets = append(n.targets, top(domainOf(d)))
+		}
+	}
 	slices.Sort(n.declares)
 	slices.Sort(n.targets)
 	n.declares, n.targets = slices.Compact(n.declares), slices.Compact(n.targets)
@@ -199,7 +212,7 @@ func unlisted(m Manifest) bool {
 }
 
 // listedFields are the slices of a Manifest with resources that tenantSlices has, and those of the platform alone.
-var listedFields = wordSet(`Tenants Webroots FQDNs Databases DatabaseUsers Zones Records Plans Regions Clusters LBAddresses NodeProfiles Hosts Shards`)
+var listedFields = wordSet(`Tenants Webroots FQDNs Databases DatabaseUsers Zones Records EmailDomains EmailAccounts EmailAliases EmailForwards EmailAutoreplies Plans Regions Clusters LBAddresses NodeProfiles Hosts Shards`)
 
 // unlistedFields are the others.
 var unlistedFields = func() (out []int) {

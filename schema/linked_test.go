@@ -125,6 +125,8 @@ func edit(t *rapid.T, tree schema.MapTree) {
 		return
 	case 7, 8, 9, 10:
 		tree[file] = siteFile(t, strings.TrimSuffix(file[len(file)-6:], ".yaml"))
+	case 11, 12, 13, 14:
+		tree[file] = mailFile(t, strings.TrimSuffix(file[len(file)-6:], ".yaml"))
 	default:
 		tree[file] = zoneFile(t, "z"+strings.TrimSuffix(file[len(file)-6:], ".yaml"))
 	}
@@ -160,6 +162,18 @@ func zoneFile(t *rapid.T, name string) string {
 			fmt.Sprintf("{name: %q, type: NS, values: [%s]}", label, target),
 			fmt.Sprintf("{name: %q, type: A, values: [192.0.2.1]}", label),
 		}).Draw(t, "what record"))
+	}
+	return b.String()
+}
+
+func mailFile(t *rapid.T, name string) string {
+	var b strings.Builder
+	name = "m" + strings.Trim(name, "/.")
+	of := domain(t)
+	fmt.Fprintf(&b, "apiVersion: hosting/v1\nkind: EmailDomain\nmetadata: {name: %s}\nspec: {domain: %s, servers: [mx.%s], catchAll: %s}\n", name, of, domain(t), name)
+	fmt.Fprintf(&b, "---\napiVersion: hosting/v1\nkind: EmailAccount\nmetadata: {name: %s}\nspec: {address: info@%s}\n", name, of)
+	if rapid.Bool().Draw(t, "forward") {
+		fmt.Fprintf(&b, "---\napiVersion: hosting/v1\nkind: EmailForward\nmetadata: {name: %s}\nspec: {address: info@%s, destinations: [info@%s]}\n", name, of, domain(t))
 	}
 	return b.String()
 }

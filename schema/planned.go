@@ -8,7 +8,7 @@ import (
 // plannedKinds are kinds of later versions.
 var plannedKinds = map[string]bool{
 	"Certificate": true, "ValkeyInstance": true, "ValkeyUser": true,
-	"EmailDomain": true, "EmailAccount": true, "EmailAlias": true, "EmailForward": true, "EmailAutoreply": true, "CronJob": true,
+	"CronJob": true,
 }
 
 // plannedMeta are keys of metadata that later versions serve.
