@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
+	"hostctl/cmd/internal/wire"
 	"hostctl/tests/inmemory"
 )
 
@@ -39,6 +40,7 @@ func TestMain(m *testing.M) {
 //	jsonschema FILE         FILE is a JSON Schema
 //	exit CODE PROGRAM...    PROGRAM ends with CODE
 //	hostctl-inmemory        hostctl with far sides in memory: every change succeeds, see gated
+//	generated STATE NAME    the first generation of a generated secret is made, as the change makes it that needs it
 //	applied REPO STATE      the newest commit of REPO is wholly applied, on far sides in memory
 func TestScripts(t *testing.T) {
 	examples, err := filepath.Abs("../../examples")
@@ -50,7 +52,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: *update,
 		Setup:         func(e *testscript.Env) error { return setUp(e, examples) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"json": checkJSON, "jsonschema": checkJSONSchema, "exit": checkExit, "applied": apply,
+			"json": checkJSON, "jsonschema": checkJSONSchema, "exit": checkExit, "applied": apply, "generated": generate,
 		},
 	})
 }
@@ -136,4 +138,17 @@ func apply(ts *testscript.TestScript, neg bool, args []string) {
 		Repo: ts.MkAbs(args[0]), State: ts.MkAbs(args[1]), Agent: ts.Getenv("HOSTCTL_AGENT"),
 	})
 	ts.Check(err)
+}
+
+func generate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: generated STATE NAME")
+	}
+	tenant, name, err := named(args[1])
+	ts.Check(err)
+	ctx, c := context.Background(), wire.Config{State: ts.MkAbs(args[0])}
+	store, err := wire.OpenInventory(ctx, c)
+	ts.Check(err)
+	_, err = wire.Generate(ctx, c, store, tenant, name, 1)
+	ts.Check(errors.Join(err, store.Close()))
 }
