@@ -1,0 +1,232 @@
+package e2e
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// forms returns a value as it stands in text, in JSON of bytes and in hex. Of base64 what is the same wherever the value
+// begins in what was encoded.
+func forms(value string) []string {
+	all := []string{value, hex.EncodeToString([]byte(value)), strings.ToUpper(hex.EncodeToString([]byte(value)))}
+	for shift := range 3 {
+		text := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + value))
+		all = append(all, text[4:len(text)-4])
+	}
+	return all
+}
+
+func formsOf(values []string) (all []string) {
+	for _, v := range values {
+		all = append(all, forms(v)...)
+	}
+	return all
+}
+
+func holdsAny(text string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return strings.Contains(text, p) })
+}
+
+// wantClean looks for every value that there ever was in all places where none may be.
+func (c *canary) wantClean(when string) {
+	c.t.Helper()
+	for _, args := range [][]string{
+		{"status"}, {"status", "--json"}, {"history", "-C", c.Clone()}, {"drift"}, {"secret", "list"}, {"secret", "check", "-C", c.Clone()},
+		{"why", "-C", c.Clone(), "shop.acme.test"}, {"graph", "-C", c.Clone()},
+		{"inventory", "backup", filepath.Join(c.Dir, strings.ReplaceAll(when, " ", "-")+".backup")},
+	} {
+		c.hostctl(args...)
+	}
+	for _, path := range []string{"/metrics", "/readyz", "/local/v1/status", "/local/v1/drift"} {
+		c.say("hostd "+path, c.ask(path))
+	}
+	history, err := exec.CommandContext(c.t.Context(), "git", "-C", c.Repo(), "log", "--all", "--patch").Output()
+	c.must(err)
+	c.say("the repository's history", string(history))
+	patterns := formsOf(c.all)
+	for _, s := range c.said {
+		if s.what == "" || holdsAny(s.what, patterns) {
+			c.t.Errorf("%s: %s has a value, or is empty (%d bytes)", when, s.where, len(s.what))
+		}
+	}
+	c.wantFolderClean(when, patterns)
+	nodes := c.containers()
+	for _, node := range nodes {
+		c.wantNodeClean(when, node, patterns)
+	}
+	if len(nodes) < 5 {
+		c.t.Errorf("%s: looked into %v alone", when, nodes)
+	}
+}
+
+// ask asks hostd by its socket.
+func (c *canary) ask(path string) string {
+	c.t.Helper()
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(c.State(), "hostd.sock"))
+	}}}
+	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, "http://hostd"+path, nil)
+	c.must(err)
+	resp, err := client.Do(req)
+	c.must(err)
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	c.must(err)
+	return string(body)
+}
+
+// wantFolderClean looks into all files of the platform outside of nodes: the inventory and its journal, hostd's log, the
+// CA, the clone, saved plans and backups.
+func (c *canary) wantFolderClean(when string, patterns []string) {
+	c.t.Helper()
+	read := map[string]bool{}
+	c.must(filepath.WalkDir(c.Dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		read[filepath.Base(path)] = len(b) > 0
+		if holdsAny(string(b), patterns) {
+			c.t.Errorf("%s: %s has a value in clear", when, path)
+		}
+		return nil
+	}))
+	for _, file := range []string{"inventory.db", "hostd.log", "canary.sops.yaml"} {
+		if !read[file] {
+			c.t.Errorf("%s: %s was not looked into", when, file)
+		}
+	}
+}
+
+// wantNodeClean looks into the files of a node, its log and its settings.
+func (c *canary) wantNodeClean(when, node string, patterns []string) {
+	c.t.Helper()
+	name := c.container(node)
+	// The values go by standard input: as arguments they would be seen.
+	grep := exec.CommandContext(c.t.Context(), "docker", "exec", "-i", name,
+		"grep", "-rlsaF", "--devices=skip", "-f", "-", "/etc", "/run", "/var", "/srv", "/tmp", "/home", "/root", "/opt", "/usr/local")
+	grep.Stdin = strings.NewReader(strings.Join(patterns, "\n") + "\n")
+	out, err := grep.Output()
+	if code := grep.ProcessState.ExitCode(); code < 0 || code > 2 || code == 2 && len(out) == 0 { // 2: some file can't be read
+		c.t.Errorf("%s: look into %s: %v", when, node, err)
+	}
+	where := map[string]allowed{}
+	for _, f := range secretFields {
+		for dir, nodes := range f.in {
+			where[dir] = nodes
+		}
+	}
+	found := map[string]bool{}
+	for _, file := range strings.Fields(string(out)) {
+		ok := false
+		for dir, nodes := range where {
+			if strings.HasPrefix(file, dir) && strings.HasPrefix(node, string(nodes)) {
+				ok, found[dir] = true, true
+			}
+		}
+		if !ok {
+			c.t.Errorf("%s: %s of %s has a value in clear", when, file, node)
+			continue
+		}
+		c.wantClosed(when, node, file)
+	}
+	for dir, nodes := range where {
+		if strings.HasPrefix(node, string(nodes)) && !found[dir] {
+			c.t.Errorf("%s: no value is in %s of %s, where it must be: nothing was looked for", when, dir, node)
+		}
+	}
+	for _, what := range []string{"logs", "inspect"} {
+		if text := c.docker(what, name); holdsAny(text, patterns) || text == "" {
+			c.t.Errorf("%s: docker %s %s has a value, or nothing", when, what, name)
+		}
+	}
+}
+
+// wantClosed checks that nobody but root reads a file of a node: not those of its own site either.
+func (c *canary) wantClosed(when, node, file string) {
+	c.t.Helper()
+	for _, user := range []string{"t-acme", "t-globex", "www-data"} {
+		out, err := exec.CommandContext(c.t.Context(), "docker", "exec", "--user", user, c.container(node), "cat", file).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "Permission denied") {
+			c.t.Errorf("%s: %s reads %s of %s, or it can't be said: %v", when, user, file, node, err)
+		}
+	}
+}
+
+// processes keeps the arguments and environments of all processes of this machine, those in containers included, for as
+// long as a test runs.
+type processes struct {
+	t    *testing.T
+	mu   sync.Mutex
+	text map[string]bool
+}
+
+func watchProcesses(t *testing.T) *processes {
+	t.Helper()
+	p := &processes{t: t, text: map[string]bool{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			p.look()
+			select {
+			case <-ctx.Done():
+			case <-tick.C:
+			}
+		}
+	})
+	t.Cleanup(func() { cancel(); done.Wait() })
+	return p
+}
+
+func (p *processes) look() {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well formed
+	for _, file := range files {
+		for _, f := range []string{file, filepath.Join(filepath.Dir(file), "environ")} {
+			if b, err := os.ReadFile(f); err == nil && len(b) > 0 { // else it has ended
+				p.mu.Lock()
+				p.text[string(b)] = true
+				p.mu.Unlock()
+			}
+		}
+	}
+}
+
+// wantNone checks that no process had a value.
+func (p *processes) wantNone(values []string) {
+	p.t.Helper()
+	p.look()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	patterns := formsOf(values)
+	var all strings.Builder
+	for text := range p.text {
+		all.WriteString(text)
+		if holdsAny(text, patterns) {
+			p.t.Errorf("the arguments or the environment of a process had a value: %.60q...", text)
+		}
+	}
+	for _, want := range []string{"php-fpm: pool", "node-agent", "hostctl\x00", "secret\x00set\x00"} {
+		if !strings.Contains(all.String(), want) {
+			p.t.Errorf("no process %q was seen among %d: nothing was looked for", want, len(p.text))
+		}
+	}
+}
