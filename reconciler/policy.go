@@ -16,10 +16,18 @@ type Trailers interface {
 	Trailers(ctx context.Context, key, a, b string) ([]string, error)
 }
 
+// planFunc is planner.New, or does the same.
+type planFunc func(schema.Manifest, planner.Live, planner.Policy) (planner.Plan, error)
+
 // plan plans a manifest. Only where the guards refuse are the messages read of the commits since the last applied one: what
 // they allow by name may be destroyed.
 func (r *Reconciler) plan(ctx context.Context, m schema.Manifest, live planner.Live) (planner.Plan, error) {
-	p, err := r.newPlan(m, live, r.Policy)
+	return r.planBy(ctx, r.newPlan, m, live)
+}
+
+// planBy does what plan does with a planner.
+func (r *Reconciler) planBy(ctx context.Context, plan planFunc, m schema.Manifest, live planner.Live) (planner.Plan, error) {
+	p, err := plan(m, live, r.Policy)
 	var refused *planner.RefusedError
 	source, ok := r.Source.(Trailers)
 	if !errors.As(err, &refused) || !ok || m.Commit == "" || m.Commit == live.Commit {
@@ -34,7 +42,7 @@ func (r *Reconciler) plan(ctx context.Context, m schema.Manifest, live planner.L
 	}
 	policy := r.Policy
 	policy.AllowDestroy = append(said, policy.AllowDestroy...)
-	p, err = r.newPlan(m, live, policy)
+	p, err = plan(m, live, policy)
 	return p, planError(err)
 }
 

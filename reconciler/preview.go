@@ -46,7 +46,7 @@ func (r *Reconciler) Preview(ctx context.Context, base, head string) (Preview, e
 		return v, err
 	}
 	m.Commit = head
-	v.Change, err = r.plan(ctx, m, live.After(before))
+	v.Change, err = r.planBy(ctx, planner.New, m, live.After(before)) // a Memo knows what is, and not what would be
 	return v, err
 }
 
