@@ -57,6 +57,42 @@ func (m *Memo) New(manifest schema.Manifest, live Live, p Policy) (Plan, error) 
 	return plan, err
 }
 
+// Ask plans as New does, for somebody who only wants to know: what comes out may never be carried out. So nothing of it is
+// remembered, and the next plan is spared as much as if nobody had asked.
+func (m *Memo) Ask(manifest schema.Manifest, live Live, p Policy) (Plan, error) {
+	live = live.LeaveAlone(manifest.Platform.Drift)
+	if plan, ok := m.askOpen(manifest, live, p); ok {
+		return plan, nil
+	}
+	d, err := newDraft(manifest, live, p)
+	if err != nil {
+		return Plan{}, err
+	}
+	return d.plan()
+}
+
+// askOpen plans the open tenants alone, if that is the plan of all.
+func (m *Memo) askOpen(manifest schema.Manifest, live Live, p Policy) (Plan, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.last.about(manifest, live) {
+		return Plan{}, false
+	}
+	if !m.last.follow(live) {
+		m.last = nil // it followed part of the way
+		return Plan{}, false
+	}
+	m.last.openLive(live)
+	once := *m.last
+	once.open, once.zones, once.domains = maps.Clone(once.open), maps.Clone(once.zones), maps.Clone(once.domains)
+	once.openParts(manifest.Parts)
+	plan, ok := once.planOpen(manifest, live, p)
+	if ok {
+		m.spared++
+	}
+	return plan, ok
+}
+
 // learn notes what a whole plan says of each tenant. It returns nil if that can't be told apart.
 func learn(d *draft) *settled {
 	if d.m.Parts == nil || d.noted[""] || !d.calm() {
@@ -155,20 +191,36 @@ func (s *settled) put(ref Ref, o Object) {
 // catchUp brings what is known to a manifest and a live state, and opens every tenant that differs in either. It is false
 // where that can't be told, or the platform itself differs.
 func (s *settled) catchUp(m schema.Manifest, live Live) bool {
-	if s == nil || m.Parts == nil || s.instance != live.Instance || s.parts[""] != m.Parts[""] || !s.follow(live) {
+	if !s.about(m, live) || !s.follow(live) {
 		return false
 	}
-	for tenant, part := range m.Parts {
+	s.openParts(m.Parts)
+	s.openLive(live)
+	return true
+}
+
+// about reports whether what is known is of this inventory, and of a platform whose own files are these.
+func (s *settled) about(m schema.Manifest, live Live) bool {
+	return s != nil && m.Parts != nil && s.instance == live.Instance && s.parts[""] == m.Parts[""]
+}
+
+// openParts opens the tenants whose files aren't what they were.
+func (s *settled) openParts(now map[string]schema.Part) {
+	for tenant, part := range now {
 		if s.parts[tenant] != part {
 			s.open[tenant] = true
 		}
 	}
 	for tenant := range s.parts {
-		if _, ok := m.Parts[tenant]; !ok {
+		if _, ok := now[tenant]; !ok {
 			s.open[tenant] = true
 		}
 	}
-	s.parts = m.Parts
+	s.parts = now
+}
+
+// openLive opens the tenants that the live state has something to say of.
+func (s *settled) openLive(live Live) {
 	s.openAllocated(live.Allocations)
 	s.openRotated(live.Generations)
 	for ref, why := range live.Dirty {
@@ -177,7 +229,6 @@ func (s *settled) catchUp(m schema.Manifest, live Live) bool {
 	for _, ref := range live.Due {
 		s.openRef(ref, live.State, live.Dirty[ref].Pending)
 	}
-	return true
 }
 
 // follow takes over what has changed in the live state since the last plan.

@@ -27,6 +27,9 @@ type memory struct {
 	state   planner.State
 	dirty   map[planner.Ref]planner.Reason
 	version int
+
+	before schema.Manifest // that was planned last
+	asked  bool
 }
 
 // look gives a live state its version, and says what has changed since the last look.
@@ -57,18 +60,32 @@ func changed[V any](old, now map[planner.Ref]V) (refs []planner.Ref) {
 // compare plans once more with the Memo, and wants the same.
 func (m *memory) compare(t rapid.TB, manifest schema.Manifest, live planner.Live, want planner.Plan, wantErr error) {
 	live.State, live.Dirty, live.Lately = m.state, m.dirty, slices.Clone(live.Lately)
+	// Whatever is asked in between, also of what was before, changes nothing.
+	for _, manifest := range []schema.Manifest{manifest, m.before} {
+		if m.asked {
+			want, wantErr := planner.New(manifest, live, mayDestroy)
+			got, err := m.Ask(manifest, live, mayDestroy)
+			sameAnswer(t, "asked", got, err, want, wantErr)
+		}
+	}
+	m.before, m.asked = manifest, true
 	before := m.Spared()
 	got, err := m.New(manifest, live, mayDestroy)
 	spared.Add(int64(m.Spared() - before))
+	sameAnswer(t, "with a memo", got, err, want, wantErr)
+}
+
+// sameAnswer wants a plan, or its refusal, to be what planning everything comes to.
+func sameAnswer(t rapid.TB, how string, got planner.Plan, err error, want planner.Plan, wantErr error) {
 	if fmt.Sprint(err) != fmt.Sprint(wantErr) {
-		t.Fatalf("with a memo: %v\nwithout: %v", err, wantErr)
+		t.Fatalf("%s: %v\nwithout a memo: %v", how, err, wantErr)
 	}
 	if err != nil {
 		return
 	}
 	a, b := encoded(t, got), encoded(t, want)
 	if !bytes.Equal(a, b) {
-		t.Fatalf("with a memo:\n%s%v\n%s\nwithout:\n%s%v\n%s", describe(got), got.Notes, a, describe(want), want.Notes, b)
+		t.Fatalf("%s:\n%s%v\n%s\nwithout a memo:\n%s%v\n%s", how, describe(got), got.Notes, a, describe(want), want.Notes, b)
 	}
 }
 
@@ -135,7 +152,23 @@ func TestMemoSpares(t *testing.T) {
 	}
 	live = after(live, p)
 	plan(one, live, 3)
-	plan(m, live, 3) // takes the name away again, so that the budgets have to be asked
+	// Somebody asks what a change would do, one of the platform's own, and one that may not be: the next plan is spared for all that.
+	for _, unwanted := range []func(*schema.Manifest){
+		func(m *schema.Manifest) { m.FQDNs = m.FQDNs[1:] },
+		func(m *schema.Manifest) { m.Tenants[0].Plan = "unknown" },
+		func(m *schema.Manifest) { m.Shards[0].NodeCount++ },
+		func(m *schema.Manifest) { *m = schema.Manifest{} },
+	} {
+		other := large(20)
+		unwanted(&other)
+		other = parted(other)
+		got, err := memo.Ask(other, live, planner.Policy{})
+		want, wantErr := planner.New(other, live, planner.Policy{})
+		sameAnswer(t, "asked", got, err, want, wantErr)
+	}
+	asked := memo.Spared()
+	plan(one, live, asked+1)
+	plan(m, live, asked+1) // takes the name away again, so that the budgets have to be asked
 }
 
 // A new generation of a generated secret is planned with a Memo too: it alone tells that anything has changed.

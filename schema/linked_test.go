@@ -69,6 +69,7 @@ func TestChangedTenants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tree := maps.Clone(base)
 		cache := schema.NewCache()
+		asked := maps.Clone(base)
 		for range rapid.IntRange(2, 12).Draw(t, "commits") {
 			good := maps.Clone(tree)
 			for range rapid.IntRange(0, 2).Draw(t, "edits") {
@@ -76,6 +77,14 @@ func TestChangedTenants(t *testing.T) {
 			}
 			want, wantErr := schema.Load(folderTree{tree, new(int)}, nil)
 			all++
+			if rapid.Bool().Draw(t, "ask") { // loading aside what may never come changes nothing
+				edit(t, asked)
+				want, wantErr := schema.Load(folderTree{asked, new(int)}, nil)
+				got, err := schema.Load(folderTree{asked, new(int)}, cache.Aside())
+				if diff := cmp.Diff(want, got); diff != "" || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+					t.Fatalf("aside: got %v\nwant %v\n%s\n%v", err, wantErr, diff, asked)
+				}
+			}
 			got, err := schema.Load(folderTree{tree, &whole}, cache)
 			if fmt.Sprint(err) != fmt.Sprint(wantErr) {
 				t.Fatalf("got  %v\nwant %v\n%v", err, wantErr, tree)
