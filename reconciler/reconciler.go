@@ -29,6 +29,7 @@ type Reconciler struct {
 	Grace time.Duration // how long what runs may go on after a run's context is done; 0: executors.DefaultGrace
 
 	drift driftMemory
+	aside bool // it only wants to know: the Memo remembers nothing of it
 }
 
 // Connect opens the far side of a target that names a Docker engine or a node's agent. An executor that can be closed
@@ -91,8 +92,11 @@ func (r *Reconciler) PlanTree(ctx context.Context, tree schema.Tree, commit stri
 
 // newPlan is planner.New, with what is remembered of the last plan.
 func (r *Reconciler) newPlan(m schema.Manifest, live planner.Live, p planner.Policy) (planner.Plan, error) {
-	if r.Memo == nil {
+	switch {
+	case r.Memo == nil:
 		return planner.New(m, live, p)
+	case r.aside:
+		return r.Memo.Ask(m, live, p)
 	}
 	return r.Memo.New(m, live, p)
 }

@@ -35,3 +35,10 @@ const (
 	Behind   Relation = "behind"   // b is an ancestor of a
 	Diverged Relation = "diverged" // neither; or a is not in the repository
 )
+
+// Incoming is the ability of a Source to read what is pushed before it is accepted.
+type Incoming interface {
+	// Incoming returns the source together with the objects of a push, which git keeps apart in a folder of its own within
+	// the repository. Any other folder is an error.
+	Incoming(objects string) (Source, error)
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hostctl/planner"
+	"hostctl/reconciler"
 	"hostctl/schema"
 )
 
@@ -24,7 +25,8 @@ func planVerb(o *options) *cobra.Command {
 the folder as they are, committed or not, and of a bare repository the commit of the branch. Without --state it compares
 with an empty inventory: everything is to be created, and no Docker is needed.
 
-A plan can be applied if it was made against an inventory, of files that are exactly those of a commit.`,
+A plan can be applied if it was made against an inventory, of files that are exactly those of a commit. Where hostd runs
+on the same state folder it plans such a commit, for it has read nearly all of it before; it comes to the same.`,
 		Example: `  hostctl plan -C hosting                                        of the files of a folder, from nothing
   hostctl plan -C hosting --state DIR                            against what is live
   hostctl plan -C hosting.git --state DIR --rev v2 -out v2.plan  of a revision, saved for 'hostctl apply v2.plan'`,
@@ -96,6 +98,9 @@ func (o *options) plan(ctx context.Context, rev string) (planner.Plan, error) {
 		m.Commit = s.commit
 		o.warn(m.Warnings)
 		return planner.New(m, planner.Live{}, planner.Policy{})
+	}
+	if a, ok := o.asked(ctx, reconciler.Ask{Commit: s.commit}); ok {
+		return a.Read()
 	}
 	platform, err := o.platform(ctx, s.repository)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -73,7 +74,11 @@ func (o *options) preReceive(ctx context.Context, m move) error {
 	case zeros(m.to):
 		return fmt.Errorf("%s is what the platform is made from; it can't be deleted", o.branch)
 	}
-	source, err := git.OpenQuarantine(".", o.branch, os.Getenv("GIT_OBJECT_DIRECTORY"))
+	incoming, err := quarantine()
+	if err != nil {
+		return err
+	}
+	source, err := git.OpenQuarantine(".", o.branch, incoming)
 	if err != nil {
 		return err
 	}
@@ -82,7 +87,7 @@ func (o *options) preReceive(ctx context.Context, m move) error {
 			return err
 		}
 	}
-	p, err := o.planIncoming(ctx, source, m.to)
+	p, err := o.planIncoming(ctx, source, reconciler.Ask{Commit: m.to, Incoming: incoming})
 	if err == nil {
 		err = brought(ctx, source, m.from, m.to, p)
 	}
@@ -116,8 +121,20 @@ func fastForward(ctx context.Context, source *git.Source, m move) error {
 	return nil
 }
 
+// quarantine returns the folder in which git holds what is pushed, "" where pre-receive is run by hand.
+func quarantine() (string, error) {
+	dir := os.Getenv("GIT_OBJECT_DIRECTORY")
+	if dir == "" {
+		return "", nil
+	}
+	return filepath.Abs(dir)
+}
+
 // planIncoming plans a commit that the repository hasn't taken yet.
-func (o *options) planIncoming(ctx context.Context, source *git.Source, commit string) (planner.Plan, error) {
+func (o *options) planIncoming(ctx context.Context, source *git.Source, q reconciler.Ask) (planner.Plan, error) {
+	if a, ok := o.asked(ctx, q); ok {
+		return a.Read()
+	}
 	c := wire.Config{State: o.state, Database: o.database, Agent: o.agent, Repo: ".", Branch: o.branch, Program: "hostctl", Log: slog.New(&warnings{w: o.err})}
 	removeScratch, err := o.withoutMaking(&c)
 	if err != nil {
@@ -129,7 +146,7 @@ func (o *options) planIncoming(ctx context.Context, source *git.Source, commit s
 		return planner.Plan{}, err
 	}
 	platform.Source = source
-	p, err := platform.Plan(ctx, commit)
+	p, err := platform.Plan(ctx, q.Commit)
 	return p, errors.Join(err, platform.Close())
 }
 

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
 
 	"hostctl/planner"
+	"hostctl/reconciler"
 	"hostctl/reconciler/git"
 )
 
@@ -41,12 +43,8 @@ against what is live, which is what applying it now would do. Where the two are 
 			if err != nil {
 				return err
 			}
-			platform, err := o.platform(ctx, o.dir)
+			v, err := o.preview(ctx, from, head)
 			if err != nil {
-				return err
-			}
-			v, err := platform.Preview(ctx, from, head)
-			if err = errors.Join(err, platform.Close()); err != nil {
 				return o.explain(err)
 			}
 			if markdown {
@@ -63,4 +61,17 @@ against what is live, which is what applying it now would do. Where the two are 
 	cmd.Flags().StringVar(&base, "base", "", "the `revision` that it is compared with; without it the branch that is made true")
 	cmd.Flags().BoolVar(&markdown, "markdown", false, "print Markdown, for a comment in a forge")
 	return cmd
+}
+
+func (o *options) preview(ctx context.Context, from, head string) (reconciler.Preview, error) {
+	q := reconciler.Ask{Commit: head, Base: from}
+	if a, ok := o.asked(ctx, q); ok {
+		return a.ReadPreview(q)
+	}
+	platform, err := o.platform(ctx, o.dir)
+	if err != nil {
+		return reconciler.Preview{}, err
+	}
+	v, err := platform.Preview(ctx, from, head)
+	return v, errors.Join(err, platform.Close())
 }

@@ -2,7 +2,11 @@ package git
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/go-git/go-billy/v5/helper/mount"
 	"github.com/go-git/go-billy/v5/helper/polyfill"
@@ -11,6 +15,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/storage"
 	"github.com/go-git/go-git/v5/storage/filesystem"
+
+	"hostctl/reconciler"
 )
 
 // OpenQuarantine opens a repository together with the objects of a push that is not accepted yet: the folder that git
@@ -22,6 +28,51 @@ func OpenQuarantine(dir, branch, objects string) (*Source, error) {
 	}
 	s.incoming = objects
 	return s, nil
+}
+
+var _ reconciler.Incoming = (*Source)(nil)
+
+// quarantines begin the names of the folders that git makes for a push, in its objects (tmp-objdir.c; before git 2.35
+// without tmp_objdir).
+var quarantines = []string{"tmp_objdir-incoming-", "incoming-"}
+
+// Incoming implements reconciler.Incoming: it opens this repository together with the objects of a push to it. Any other
+// folder than one that git has made for a push to this very repository is refused.
+func (s *Source) Incoming(objects string) (reconciler.Source, error) {
+	if err := s.owns(objects); err != nil {
+		return nil, fmt.Errorf("read a push to %s: %w", s.gitDir, err)
+	}
+	with := *s
+	with.incoming = objects
+	return &with, nil
+}
+
+// owns returns nil where a folder holds the objects of a push to this repository.
+func (s *Source) owns(objects string) error {
+	own, err := os.Stat(filepath.Join(s.commonDir, "objects"))
+	if err != nil {
+		return err
+	}
+	dir, name := filepath.Split(objects)
+	parent, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	made := false
+	for _, begin := range quarantines {
+		made = made || strings.HasPrefix(name, begin)
+	}
+	if !filepath.IsAbs(objects) || !os.SameFile(own, parent) || !made {
+		return fmt.Errorf("%q is not a folder that git makes there", objects)
+	}
+	info, err := os.Lstat(objects)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%q is not a folder", objects)
+	}
+	return nil
 }
 
 // store is what go-git needs of a repository on disk.

@@ -30,11 +30,13 @@ func preReceive() {
 		fmt.Println("hook:", err)
 		return
 	}
-	s, err := git.OpenQuarantine(".", "main", os.Getenv("GIT_OBJECT_DIRECTORY"))
+	incoming := os.Getenv("GIT_OBJECT_DIRECTORY")
+	s, err := git.OpenQuarantine(".", "main", incoming)
 	if err != nil {
 		fmt.Println("hook:", err)
 		return
 	}
+	fmt.Println("hostd", readable(incoming, commit))
 	if strings.Trim(old, "0") != "" {
 		relation, err := s.Relation(context.Background(), old, commit)
 		fmt.Println("relation", relation, err)
@@ -81,7 +83,7 @@ func TestQuarantine(t *testing.T) {
 			if err == nil {
 				t.Fatalf("the hook didn't refuse:\n%s", out)
 			}
-			for _, want := range []string{"relation ahead <nil>", "file kept.yaml kept", "file new.yaml new", "walked <nil>"} {
+			for _, want := range []string{"hostd <nil>", "relation ahead <nil>", "file kept.yaml kept", "file new.yaml new", "walked <nil>"} {
 				if !strings.Contains(string(out), want) {
 					t.Errorf("the push prints no %q:\n%s", want, out)
 				}
@@ -90,5 +92,53 @@ func TestQuarantine(t *testing.T) {
 				t.Errorf("the branch moved to %s", after)
 			}
 		})
+	}
+}
+
+// readable reads a pushed commit as hostd does, which has the repository open and is told the folder.
+func readable(incoming, commit string) error {
+	s, err := git.Open(".", "main")
+	if err != nil {
+		return err
+	}
+	with, err := s.Incoming(incoming)
+	if err != nil {
+		return err
+	}
+	_, err = with.Tree(context.Background(), commit)
+	return err
+}
+
+// TestIncomingRefuses: nothing is opened but what git has made for a push to this very repository.
+func TestIncomingRefuses(t *testing.T) {
+	r, other := newRepo(t), newRepo(t)
+	s, err := git.Open(r.bare, "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "tmp_objdir-incoming-abc123"
+	good := filepath.Join(r.bare, "objects", name)
+	elsewhere := filepath.Join(other.bare, "objects", name)
+	link := filepath.Join(r.bare, "objects", "tmp_objdir-incoming-link")
+	file := filepath.Join(r.bare, "objects", "tmp_objdir-incoming-file")
+	for _, err := range []error{
+		os.Mkdir(good, 0o700), os.Mkdir(elsewhere, 0o700), os.Symlink(elsewhere, link), os.WriteFile(file, nil, 0o600),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Incoming(good); err != nil {
+		t.Errorf("the folder of a push: %v", err)
+	}
+	t.Chdir(filepath.Join(r.bare, "objects"))
+	for _, dir := range []string{
+		"", name, elsewhere, link, file, r.bare, filepath.Join(r.bare, "objects"), filepath.Join(r.bare, "objects", "pack"),
+		good + "/", good + "/..", good + "x", filepath.Dir(good) + "/../../../" + filepath.Base(filepath.Dir(other.bare)) + "/" + filepath.Base(other.bare) + "/objects/" + name,
+		filepath.Dir(good) + "/incoming-gone",
+	} {
+		if _, err := s.Incoming(dir); err == nil {
+			t.Errorf("%q is taken for the folder of a push", dir)
+		}
 	}
 }

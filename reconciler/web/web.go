@@ -78,6 +78,7 @@ const maxPlan = 1 << 30
 //	GET  /local/v1/follow/{commit}   reconciler.Event after Event, one JSON document a line, until a final one
 //	POST /local/v1/wake              look at the far sides and reconcile now
 //	POST /local/v1/apply             a saved plan in, events out as in follow
+//	POST /local/v1/plan              reconciler.Ask in, reconciler.Answer out: it plans, and changes nothing
 func Local(l *reconciler.Loop) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", Health(l))
@@ -86,6 +87,7 @@ func Local(l *reconciler.Loop) http.Handler {
 	mux.HandleFunc("GET /local/v1/follow/{commit}", func(w http.ResponseWriter, r *http.Request) { follow(l, w, r) })
 	mux.HandleFunc("POST /local/v1/wake", func(http.ResponseWriter, *http.Request) { l.Retry() })
 	mux.HandleFunc("POST /local/v1/apply", func(w http.ResponseWriter, r *http.Request) { apply(l, w, r) })
+	mux.Handle("POST /local/v1/plan", newPlans(l))
 	return mux
 }
 

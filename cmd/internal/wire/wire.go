@@ -145,6 +145,12 @@ type agentProgram struct {
 	size   int64
 }
 
+// AgentBinary returns the SHA-256 of the node-agent program that a Platform with this configuration would plan with, in hex.
+func AgentBinary(c Config) (string, error) {
+	agent, err := findAgent(c.Agent)
+	return agent.sha256, err
+}
+
 // findAgent reads the node-agent program beside this one, or the one that was named.
 func findAgent(path string) (agentProgram, error) {
 	if path == "" {
