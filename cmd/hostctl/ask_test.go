@@ -25,7 +25,9 @@ import (
 type answering struct {
 	*http.Server
 	platform *wire.Platform
+	loop     *reconciler.Loop // that doesn't run
 	asked    atomic.Int64
+	followed atomic.Int64
 	socket   string
 }
 
@@ -38,12 +40,18 @@ func (p place) answering() *answering {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	platform.Connect = gated
-	a := &answering{platform: platform, socket: filepath.Join(p.state, web.SocketName)}
-	local := web.Local(&reconciler.Loop{Reconciler: platform.Reconciler, Feed: &reconciler.Feed{}})
+	platform.Connect = gatedBy(p.gate)
+	a := &answering{
+		platform: platform, socket: filepath.Join(p.state, web.SocketName),
+		loop: &reconciler.Loop{Reconciler: platform.Reconciler, Feed: &reconciler.Feed{}},
+	}
+	local := web.Local(a.loop)
 	a.Server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/local/v1/plan" {
+		switch {
+		case r.URL.Path == "/local/v1/plan":
 			a.asked.Add(1)
+		case strings.HasPrefix(r.URL.Path, "/local/v1/follow/"):
+			a.followed.Add(1)
 		}
 		local.ServeHTTP(w, r)
 	})}

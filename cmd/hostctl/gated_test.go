@@ -19,10 +19,17 @@ import (
 const gate = "HOSTCTL_TEST_GATE"
 
 // gated connects far sides in memory: what is asked of them is done, unless a gate is in the way.
-func gated(t planner.Target, _ reconciler.Session) (executors.Executor, error) {
-	return held{executors.Each(func(ctx context.Context, c planner.Change) error {
-		return pass(ctx, c.Ref().Target)
-	})}, nil
+func gated(t planner.Target, s reconciler.Session) (executors.Executor, error) {
+	return gatedBy(os.Getenv(gate))(t, s)
+}
+
+// gatedBy does what gated does with the gates in a folder.
+func gatedBy(dir string) reconciler.Connect {
+	return func(planner.Target, reconciler.Session) (executors.Executor, error) {
+		return held{executors.Each(func(ctx context.Context, c planner.Change) error {
+			return pass(ctx, dir, c.Ref().Target)
+		})}, nil
+	}
 }
 
 // held holds every image that is asked for.
@@ -37,8 +44,7 @@ func (held) ImageIDs(ctx context.Context, tags []string) (map[string]string, err
 	return ids, ctx.Err()
 }
 
-func pass(ctx context.Context, target string) error {
-	dir := os.Getenv(gate)
+func pass(ctx context.Context, dir, target string) error {
 	if dir == "" {
 		return nil
 	}

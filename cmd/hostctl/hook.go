@@ -74,6 +74,8 @@ func (o *options) followPush(ctx context.Context, state, commit string) error {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		show.print("Still going on; follow it with 'hostctl status'.\n")
 		return nil
+	case ctx.Err() != nil:
+		return errors.New("interrupted; hostd goes on with what was pushed, and 'hostctl status' tells how that ends")
 	case err != nil:
 		return fmt.Errorf("%w; it goes on when hostd runs again", err)
 	}
