@@ -54,6 +54,17 @@ func (x *expansion) isDown(node string) bool {
 	return is
 }
 
+// mayServe reports whether a node that is made again may be there all the same, and do what it did: what was to become of
+// its container didn't finish, and nobody has seen that it is gone or doesn't answer.
+func (x *expansion) mayServe(n *node) bool {
+	if n.class != troubled || x.isDown(n.name) {
+		return false
+	}
+	ref := Ref{KindContainer, n.host.Name, n.name}
+	_, was := x.live.State[ref]
+	return was && !x.live.Dirty[ref].Gone
+}
+
 // rank decides which nodes of a group count (a route needs its vhost on all of them): those that serve or are about to.
 // Where there is none, those that will be made again, else all.
 func (g *group) rank() {

@@ -104,8 +104,10 @@ func (x *expansion) expandHostname(t *dnsTables, shard *group, f *schema.FQDN) {
 		return
 	}
 	var routes []Ref
-	for _, lb := range shard.cluster.lb.serving {
-		routes = append(routes, Ref{KindRoute, lb.name, f.Hostname})
+	for _, lb := range shard.cluster.lb.nodes {
+		if shard.cluster.lb.serves(lb) || x.mayServe(lb) {
+			routes = append(routes, Ref{KindRoute, lb.name, f.Hostname})
+		}
 	}
 	for _, family := range []struct {
 		rrtype string

@@ -409,6 +409,32 @@ func TestG03_PerhapsInRotation(t *testing.T) {
 	}
 }
 
+// A load balancer that is made again, for what was to become of it didn't finish, may be there and serve all the same: no new
+// name is published before it has the route, unless it is known not to answer.
+func TestG03_BalancerThatMayServe(t *testing.T) {
+	balancer := planner.Ref{Kind: planner.KindContainer, Target: "host-1", Name: "eu-1-lb-0"}
+	published := planner.Ref{Kind: planner.KindRRset, Target: "eu-1-dns", Name: "z.test/b.z.test/A"}
+	for _, down := range []bool{false, true} {
+		w, wish := newWorld(), firstWish()
+		carryOut(t, w, &wish, 1, nil)
+		wish.lbImage = "lb:2"
+		carryOut(t, w, &wish, 2, map[planner.Ref]fault{balancer: failsBefore})
+		wish.lbs, wish.names["b.z.test"] = 2, [2]string{"acme", "blog"}
+		if down {
+			w.live.Down["eu-1-lb-0"] = "no answer"
+		}
+		carryOut(t, w, &wish, 3, map[planner.Ref]fault{balancer: failsBefore})
+		if w.real[published] != nil != down {
+			t.Errorf("down %t: b.z.test is published: %t", down, w.real[published] != nil)
+		}
+		clear(w.live.Down)
+		carryOut(t, w, &wish, 4, nil)
+		if p := plan(t, w, wish.manifest(4)); !p.Empty() {
+			t.Errorf("not empty:\n%s", describe(p))
+		}
+	}
+}
+
 // An inventory holds only the latest change of an object that didn't finish. What an earlier one may have made still needs
 // what it needed.
 func TestG03_NeededByAnEarlierChange(t *testing.T) {
