@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"hostctl/executors"
+	"hostctl/reconciler"
+	"hostctl/reconciler/web"
 	"hostctl/tests/generate"
 	"hostctl/tests/inmemory"
 )
@@ -65,6 +70,49 @@ func BenchmarkPlanWarm(b *testing.B) {
 		b.ReportMetric(float64(m.HeapAlloc)/(1<<20), "MB-kept")
 	})
 	b.Run("all", func(b *testing.B) { p.benchWarm(b, w, func() { p.editAll(b) }) })
+}
+
+// BenchmarkPush pushes commits of one changed file to a branch of the same platform, with the hooks that hostctl installs:
+// from the commit to its plan in the push's output. First no hostd runs, then one does, which has planned the branch
+// before. cpu-s/op is that of git, its hooks and hostd.
+func BenchmarkPush(b *testing.B) {
+	p := newLargePlatform(b)
+	p.apply(b)
+	run(b, p.bare, p.hostctl, "init", "--state", p.state, "--bare", p.bare)
+	pushes := 0
+	push := func(b *testing.B) {
+		b.ReportAllocs()
+		var cpu time.Duration
+		for b.Loop() {
+			b.StopTimer()
+			p.addRecord(b)
+			p.commit(b, "One more record")
+			pushes++
+			c := exec.Command("git", "-C", p.work, "push", "--quiet", p.bare, fmt.Sprintf("HEAD:refs/heads/topic-%d", pushes))
+			c.Env = append(os.Environ(), "HOSTCTL_AGENT="+p.agent)
+			before := processorTime(b)
+			b.StartTimer()
+			out, err := c.CombinedOutput()
+			b.StopTimer()
+			if err != nil || !strings.Contains(string(out), "Plan: ") {
+				b.Fatalf("%v\n%s", err, out)
+			}
+			cpu += processorTime(b) - before + c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+			b.StartTimer()
+		}
+		b.ReportMetric(cpu.Seconds()/float64(b.N), "cpu-s/op")
+	}
+	b.Run("alone", push)
+
+	w, err := inmemory.Open(b.Context(), p.platform())
+	must(b, err)
+	p.plan(b, w)
+	socket, err := net.Listen("unix", filepath.Join(p.state, web.SocketName))
+	must(b, err)
+	hostd := &http.Server{Handler: web.Local(&reconciler.Loop{Reconciler: w.Reconciler, Feed: &reconciler.Feed{}})}
+	defer func() { must(b, errors.Join(hostd.Close(), w.Close())) }()
+	go func() { _ = hostd.Serve(socket) }()
+	b.Run("hostd", push)
 }
 
 // benchWarm plans after an edit each time; nil edits nothing.
@@ -249,6 +297,14 @@ func TestMain(m *testing.M) {
 // edit pushes a commit that adds a record to the first tenant's zone, another one each time.
 func (p *largePlatform) edit(b *testing.B) {
 	b.Helper()
+	p.addRecord(b)
+	p.commit(b, "One more record")
+	run(b, p.work, "git", "push", "--quiet", p.bare, "main")
+}
+
+// addRecord adds a record to the first tenant's zone in the work tree.
+func (p *largePlatform) addRecord(b *testing.B) {
+	b.Helper()
 	file := filepath.Join(p.work, "tenants", generate.Tenant(0), generate.Tenant(0)+".yaml")
 	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
 	must(b, err)
@@ -256,8 +312,6 @@ func (p *largePlatform) edit(b *testing.B) {
 	must(b, err)
 	_, err = fmt.Fprintf(f, "    - {name: new-%d, type: A, values: [192.0.2.1]}\n", info.Size())
 	must(b, errors.Join(err, f.Close()))
-	p.commit(b, "One more record")
-	run(b, p.work, "git", "push", "--quiet", p.bare, "main")
 }
 
 // editAll pushes a commit that adds a host name to every tenant.
