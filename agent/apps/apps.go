@@ -27,6 +27,7 @@ import (
 
 	"hostctl/agent/allow"
 	"hostctl/agent/generation"
+	"hostctl/agent/logs"
 	"hostctl/agent/s6"
 	"hostctl/agent/secrets"
 	"hostctl/executors"
@@ -41,7 +42,7 @@ type Options struct {
 	Scan     s6.Scan // "" is /run/service
 	Tenants  string  // "" is planner.TenantsRoot
 	Data     string  // "" is /var/lib/apps
-	Logs     string  // "" is /var/log/sites
+	Logs     string  // "" is logs.Folder
 	Runtimes string  // "" is /opt/runtimes, with a folder <type>-<version>/bin for each
 	Web      string  // "" is www-data: user of the web server
 	Program  string  // "" is /var/lib/hostctl/bin/node-agent, whose "exec" starts a service
@@ -60,7 +61,7 @@ type Manager struct {
 func New(o Options) *Manager {
 	for p, v := range map[*string]string{
 		&o.Config: "/etc/hostctl/apps", &o.Run: "/run/apps", &o.Tenants: planner.TenantsRoot, &o.Data: "/var/lib/apps",
-		&o.Logs: "/var/log/sites", &o.Runtimes: "/opt/runtimes", &o.Web: "www-data", &o.Program: "/var/lib/hostctl/bin/node-agent",
+		&o.Logs: logs.Folder, &o.Runtimes: "/opt/runtimes", &o.Web: "www-data", &o.Program: "/var/lib/hostctl/bin/node-agent",
 	} {
 		if *p == "" {
 			*p = v

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hostctl/agent/logs"
 	"hostctl/schema"
 )
 
@@ -123,14 +124,14 @@ func listen(path string, owner int) (int, error) {
 
 // takeLog makes the site's log what is written to standard output and error. Its folder is root's.
 func takeLog(l Launch) error {
-	if err := os.MkdirAll(filepath.Dir(l.Log), 0o750); err != nil {
+	if err := logs.Make(l.Log, l.UID); err != nil {
 		return err
 	}
-	fd, err := unix.Open(l.Log, unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o640)
+	fd, err := unix.Open(l.Log, unix.O_WRONLY|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	return errors.Join(unix.Fchown(fd, 0, l.UID), unix.Dup3(fd, 1, 0), unix.Dup3(fd, 2, 0))
+	return errors.Join(unix.Dup3(fd, 1, 0), unix.Dup3(fd, 2, 0))
 }
 
 // drop gives up root: no group but the tenant's own, no capability that is left to be had again (no_new_privs), and limits.

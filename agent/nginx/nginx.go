@@ -21,6 +21,7 @@ import (
 	"hostctl/agent/allow"
 	"hostctl/agent/argv"
 	"hostctl/agent/generation"
+	"hostctl/agent/logs"
 	"hostctl/agent/s6"
 	"hostctl/executors"
 	"hostctl/planner"
@@ -39,7 +40,7 @@ type Options struct {
 	Apps    string  // "" is /run/apps, where those of services are
 	Users   string  // "" is /etc/nginx/hostctl-users, files of names and password hashes
 	Web     string  // "" is www-data: group of nginx's workers
-	Logs    string  // "" is /var/log/nginx/sites
+	Logs    string  // "" is logs.Folder
 	Address string  // "" is 127.0.0.1:80, where nginx answers
 }
 
@@ -61,7 +62,7 @@ const (
 func New(o Options) *Manager {
 	for p, v := range map[*string]string{
 		&o.Config: "/etc/nginx/nginx.conf", &o.Folder: "/etc/nginx/hostctl", &o.Service: "nginx", &o.Web: "www-data",
-		&o.Tenants: planner.TenantsRoot, &o.PHP: "/run/php", &o.Apps: "/run/apps", &o.Users: "/etc/nginx/hostctl-users", &o.Logs: "/var/log/nginx/sites", &o.Address: "127.0.0.1:80",
+		&o.Tenants: planner.TenantsRoot, &o.PHP: "/run/php", &o.Apps: "/run/apps", &o.Users: "/etc/nginx/hostctl-users", &o.Logs: logs.Folder, &o.Address: "127.0.0.1:80",
 	} {
 		if *p == "" {
 			*p = v
@@ -113,6 +114,7 @@ type edit struct {
 	index  []int // of the changes that it is made of
 	put    map[string][]byte
 	remove []string
+	vhosts []planner.Vhost
 	users  map[string]schema.Serving // of the vhosts that are put or removed
 	hosts  map[string]string         // what is served once it is made
 }
@@ -134,7 +136,10 @@ func (m *Manager) edit(cs []planner.Change, errs []error) (edit, error) {
 		name := fileName(cs[i].Ref().Name)
 		delete(e.put, name)
 		e.remove = slices.DeleteFunc(e.remove, func(n string) bool { return n == name })
-		v, _ := cs[i].New.(planner.Vhost)
+		v, put := cs[i].New.(planner.Vhost)
+		if put {
+			e.vhosts = append(e.vhosts, v)
+		}
 		e.users[cs[i].Ref().Name] = v.Serving
 		if texts[i] == nil {
 			e.remove = append(e.remove, name)
@@ -251,6 +256,9 @@ func (m *Manager) load() error {
 
 // bring makes an edit live. If nothing in it is new, it only makes sure that the current generation is live.
 func (m *Manager) bring(ctx context.Context, e edit) error {
+	if err := m.makeLogs(e.vhosts); err != nil {
+		return fmt.Errorf("make logs: %w", err)
+	}
 	if err := m.putUsers(e.users); err != nil {
 		return fmt.Errorf("write users: %w", err)
 	}
@@ -314,9 +322,6 @@ func (m *Manager) include() error {
 
 // test reads a generation as nginx would: by nginx.conf with its include of all generations' current one replaced.
 func (m *Manager) test(ctx context.Context, n int) error {
-	if err := os.MkdirAll(m.o.Logs, 0o750); err != nil { // nginx opens logs as root
-		return err
-	}
 	conf, err := os.ReadFile(m.o.Config)
 	if err != nil {
 		return err

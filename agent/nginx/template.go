@@ -82,6 +82,10 @@ type paths struct {
 	auth    string // files of users: <auth>/<tenant>.<site>.<hash of the file>
 }
 
+func (p paths) logsOf(v planner.Vhost) (access, errors string) {
+	return path.Join(p.logs, v.Name+".access.log"), path.Join(p.logs, v.Name+".error.log")
+}
+
 // render writes a vhost's file. The first line holds the object itself, so that what is in use can be read back.
 func render(v planner.Vhost, p paths) ([]byte, error) {
 	if err := check(v); err != nil {
@@ -96,7 +100,9 @@ func render(v planner.Vhost, p paths) ([]byte, error) {
 	w.line("    server_name%s;", names(v.Hostnames))
 	w.line("    root %s;", quote(path.Join(site, v.DocumentRoot)))
 	// A name without variables: with them nginx looks for the root first, and with disable_symlinks for a wrong one.
-	w.line("    access_log %s combined;", quote(p.logs+"/"+v.Name+".log"))
+	access, errors := p.logsOf(v)
+	w.line("    access_log %s combined;", quote(access))
+	w.line("    error_log %s error;", quote(errors))
 	// A symlink may lead only to what its owner owns: never into another tenant's site, nor into the system.
 	w.line("    disable_symlinks if_not_owner from=%s;", quote(site))
 	w.line("    absolute_redirect off;")

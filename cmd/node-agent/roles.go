@@ -12,6 +12,7 @@ import (
 
 	"hostctl/agent/apps"
 	"hostctl/agent/blobs"
+	"hostctl/agent/logs"
 	"hostctl/agent/mysql"
 	"hostctl/agent/nginx"
 	"hostctl/agent/php"
@@ -91,6 +92,7 @@ func web(ctx context.Context, c config, kept *blobs.Folder, folder *secrets.Fold
 	if err := pools.Start(ctx); err != nil { // the agent has to serve all the same, or nobody could repair it
 		log.Error("start PHP", "error", err)
 	}
+	go logs.Rotation{Log: log, Reopen: func(ctx context.Context) error { return scan.Signal(ctx, "nginx", "1") }}.Run(ctx)
 	services := apps.New(apps.Options{Node: c.Node, Secrets: folder})
 	if err := services.Start(ctx); err != nil {
 		log.Error("start the sites' services", "error", err)
