@@ -1,6 +1,7 @@
 package nginx
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 
@@ -26,9 +27,13 @@ func FuzzServing(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add("Staff", "ann", hash, "/404.html", "192.0.2.0/24")
-	f.Add(`a"; return 200 "`, "a:b", "secret", "/a;b", "all; allow all")
-	f.Add("$request_body", "a\nb", "$scheme", "/$uri", "::/0")
-	f.Add("a\x00", "ann", "{PLAIN}x", "//evil.example/", "0.0.0.0/0 ; }")
+	for _, bad := range []string{`a"; return 200 "`, "$request_body", "a:b", "a\nb", "a;b", "a b", "a}", "a\x00", "{PLAIN}x", ""} {
+		f.Add(bad, "ann", hash, "/404.html", "192.0.2.0/24") // one at a time: another one's refusal would hide it
+		f.Add("Staff", bad, hash, "/404.html", "192.0.2.0/24")
+		f.Add("Staff", "ann", bad, "/404.html", "192.0.2.0/24")
+		f.Add("Staff", "ann", hash, "/"+bad, "192.0.2.0/24")
+		f.Add("Staff", "ann", hash, "/404.html", bad)
+	}
 	f.Fuzz(func(t *testing.T, realm, user, hash, page, network string) {
 		v := vhost()
 		v.Serving = full()
@@ -45,8 +50,8 @@ func FuzzServing(f *testing.F) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%+v\nhas the directives %q\nwant %q", v.Serving, got, want)
 		}
-		if lines := users(v.Serving.Auth); slices.Index(lines, '\n') != len(lines)-1 {
-			t.Errorf("the file of users has more than one line: %q", lines)
+		if lines := users(v.Serving.Auth); slices.Index(lines, '\n') != len(lines)-1 || bytes.Count(lines, []byte(":")) != 1 {
+			t.Errorf("the file of users has more than one user: %q", lines)
 		}
 	})
 }
