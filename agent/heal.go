@@ -16,6 +16,9 @@ import (
 // DefaultCheckEvery is the time between two looks of an agent at its own node.
 const DefaultCheckEvery = time.Minute
 
+// observeWithin is how long one executor may take to tell what is there: a batch may wait for it.
+const observeWithin = 20 * time.Second
+
 // An object that was healed healsAtMost times within healsWithin and differs again is left alone: somebody undoes it.
 const (
 	healsAtMost = 3
@@ -135,6 +138,8 @@ func (a *Agent) nameOf(e executors.Executor) string {
 // observe asks an executor what is there. A panic in it is an error.
 func (a *Agent) observe(ctx context.Context, o executors.Observer, doing string) (found planner.State, err error) {
 	defer a.recovered("observe "+doing, &err)
+	ctx, cancel := context.WithTimeout(ctx, observeWithin)
+	defer cancel()
 	objects, err := o.Observe(ctx)
 	if err != nil {
 		return nil, err
@@ -183,6 +188,8 @@ func (a *Agent) healPart(ctx context.Context, e executors.Executor, cs []planner
 		switch {
 		case p.Of(string(c.Ref().Kind)) == schema.DriftReport:
 			drift[i].Why = "the drift policy says report"
+		case c.Ref().Kind == planner.KindSecret:
+			drift[i].Why = "its value is kept nowhere on the node; it comes with the next run"
 		case a.heals.many(c.New, now):
 			drift[i].Why = fmt.Sprintf("it was put right %d times within %v, and somebody undoes it", healsAtMost, healsWithin)
 		default:

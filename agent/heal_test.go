@@ -40,7 +40,7 @@ func newSmall(t *testing.T) *small {
 	s := &small{t: t, far: &memory.Executor{}, store: store}
 	s.Agent = agent.New(agent.Options{
 		Node: nodeName, Role: "web", Instance: instance, Store: store, Blobs: kept,
-		Executors: map[planner.Kind]executors.Executor{planner.KindUser: s.far, planner.KindWebroot: s.far, planner.KindVhost: s.far},
+		Executors: map[planner.Kind]executors.Executor{planner.KindSecret: s.far, planner.KindUser: s.far, planner.KindWebroot: s.far, planner.KindVhost: s.far},
 	})
 	return s
 }
@@ -165,6 +165,17 @@ func TestHealByPolicy(t *testing.T) {
 	s.wantThere(aVhost, false)
 	s.apply(6, &agentpb.DriftPolicy{Default: "correct"})
 	s.wantLook("user/web-1-0/acme gone=true healed=true", "vhost/web-1-0/acme.shop gone=false healed=true")
+}
+
+// A secret's value is in no record: one that is lost waits for the controller, and nobody makes an empty one.
+func TestHealLeavesSecrets(t *testing.T) {
+	t.Parallel()
+	s := newSmall(t)
+	secret := planner.Secret{Meta: planner.Meta{Target: nodeName, Name: "acme/webroot/shop/env.KEY"}, Tenant: "acme", Generated: "key", Generation: 1}
+	s.create(secret)
+	s.far.Lose(secret.Ref())
+	s.wantLook("secret/web-1-0/acme/webroot/shop/env.KEY gone=true healed=false its value is kept nowhere on the node; it comes with the next run")
+	s.wantThere(secret, false)
 }
 
 // Somebody undoes it each time: the agent ends the fight. Another content is another matter.
