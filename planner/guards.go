@@ -46,14 +46,45 @@ func (e *RefusedError) Error() string {
 	return "plan refused:\n" + strings.Join(parts, "\n\n")
 }
 
-// guardInput refuses to plan from a manifest that can't be meant.
-func guardInput(m schema.Manifest, live Live) error {
+// guardInput refuses to plan from a manifest that can't be meant: one that declares nothing, while something serves. Who
+// takes the last cluster away says so by its name.
+func guardInput(m schema.Manifest, live Live, p Policy) error {
 	if len(live.State) == 0 || !declaresNothing(m) {
 		return nil
 	}
-	return &RefusedError{Refusals: []Refusal{{
-		Text: fmt.Sprintf("the repository declares nothing, and %d objects are live: an empty source is never read as \"delete everything\"; check the path and the commit", len(live.State)),
-	}}}
+	clusters := map[string]bool{}
+	serving := 0
+	for _, o := range live.State {
+		if !active(o) {
+			continue
+		}
+		serving++
+		if owner := o.Owner(); owner.Kind == string(schema.KindCluster) {
+			clusters[owner.Name] = true
+		}
+	}
+	if serving == 0 || len(clusters) > 0 && allAllowed(sortedKeys(clusters), slices.Concat(p.AllowDestroy, live.Memory.Allowed)) {
+		return nil
+	}
+	r := Refusal{Text: fmt.Sprintf("the repository declares nothing, and %d objects are live: an empty source is never read as \"delete everything\"; check the path and the commit", len(live.State))}
+	switch names := sortedKeys(clusters); len(names) {
+	case 0:
+	case 1:
+		r.Allow = allowRef(resource(schema.KindCluster, names[0]))
+	default:
+		r.Allow = string(schema.KindCluster) + "/*"
+	}
+	return &RefusedError{Refusals: []Refusal{r}}
+}
+
+// allAllowed reports whether each of these clusters is named among what may be destroyed.
+func allAllowed(clusters, allowed []string) bool {
+	return !slices.ContainsFunc(clusters, func(name string) bool {
+		return !slices.ContainsFunc(allowed, func(text string) bool {
+			a, err := parseAllow(text)
+			return err == nil && a.names(resource(schema.KindCluster, name))
+		})
+	})
 }
 
 func declaresNothing(m schema.Manifest) bool {

@@ -18,7 +18,7 @@ func New(m schema.Manifest, live Live, p Policy) (Plan, error) {
 
 // newDraft plans all but what concerns the plan as a whole.
 func newDraft(m schema.Manifest, live Live, p Policy) (*draft, error) {
-	if err := guardInput(m, live); err != nil {
+	if err := guardInput(m, live, p); err != nil {
 		return nil, err
 	}
 	x, err := expand(m, live, p)
