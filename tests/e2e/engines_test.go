@@ -50,13 +50,11 @@ func newEngine(t *testing.T, slot int) *engine {
 }
 
 // run runs a program; it must succeed.
-func (e *engine) run(words ...string) string {
+func (e *engine) run(words ...string) {
 	e.t.Helper()
-	out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
-	if err != nil {
+	if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
 		e.t.Fatalf("%s: %v: %s", strings.Join(words, " "), err, out)
 	}
-	return string(out)
 }
 
 // makeNamespace makes a network namespace that is joined to this machine by a pair of interfaces, see ip-netns(8).
@@ -133,8 +131,11 @@ func (e *engine) start() {
 	if err := c.Start(); err != nil {
 		e.t.Fatal(err)
 	}
-	gone := make(chan error, 1)
-	go func() { gone <- c.Wait() }()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_ = c.Wait() // it ends when it is told to
+	}()
 	e.t.Cleanup(func() {
 		if e.t.Failed() {
 			out, _ := exec.Command("tail", "-n", "30", in("dockerd.log")).Output()
@@ -154,9 +155,8 @@ func (e *engine) start() {
 	})
 	err = platform.Until(e.t.Context(), time.Minute, func() error {
 		select {
-		case err := <-gone:
-			gone <- err
-			return platform.Fatal{Err: fmt.Errorf("dockerd has ended: %w", err)}
+		case <-gone:
+			return platform.Fatal{Err: errors.New("dockerd has ended")}
 		default:
 		}
 		return exec.Command("docker", "--host", e.socket, "version").Run()
