@@ -37,6 +37,9 @@ type Options struct {
 	// Wait bounds one command, and how long requests may take to end on a server that is removed. Default 5 s.
 	Wait time.Duration
 
+	// Drain is how long requests may take to end on a server that is drained. Default 20 s.
+	Drain time.Duration
+
 	// Up is how long a server that was out of rotation may take, once it is ready, until its checks say that it is up: the
 	// next one may be taken out only then. 0 doesn't wait.
 	Up time.Duration
@@ -51,6 +54,7 @@ func (o Options) withDefaults() Options {
 	o.Bind = cmp.Or(o.Bind, ":80")
 	o.TLS = cmp.Or(o.TLS, ":443")
 	o.Wait = cmp.Or(o.Wait, 5*time.Second)
+	o.Drain = cmp.Or(o.Drain, 20*time.Second)
 	if o.Check == nil {
 		o.Check = []string{"haproxy", "-c", "-f"}
 	}

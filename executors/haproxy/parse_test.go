@@ -111,6 +111,7 @@ func FuzzReplies(f *testing.F) {
 	f.Add("Name: HAProxy\nPid: 8")
 	f.Add("# pxname,svname,algo\nweb-1,BACKEND,hash")
 	f.Add("# id (file) description\n5 (/m) x entry_cnt=3")
+	f.Add("# bkname/svname bkid/svid addr port - purge_delay used_cur used_max\nweb-1/web-1-0 4/1 10.78.0.13 80 - 5000 3 4")
 	f.Fuzz(func(t *testing.T, reply string) {
 		if servers, err := parseServers(reply); err == nil {
 			for name, s := range servers {
@@ -130,6 +131,7 @@ func FuzzReplies(f *testing.F) {
 			t.Errorf("found with an error: %q", value)
 		}
 		_, _ = parseInfo(reply)
+		_, _ = parseConnections(reply)
 		_, _ = parseBalances(reply)
 		_, _, _ = parseMapCount(reply, "/m")
 	})

@@ -34,6 +34,8 @@ func (e *Executor) convergeServers(ctx context.Context, m model, touched []plann
 		switch {
 		case !wanted:
 			failed[r.Name] = e.removeServer(ctx, r.Name, running)
+		case there && want.state == planner.ServerDrain && failed[r.Name] == nil:
+			failed[r.Name] = e.waitDrained(ctx, r.Name)
 		case there && want.state == planner.ServerReady && failed[r.Name] == nil:
 			failed[r.Name] = e.waitUp(ctx, r.Name)
 		}

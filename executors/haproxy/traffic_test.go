@@ -338,6 +338,107 @@ func TestRemoveBusyServer(t *testing.T) {
 	}
 }
 
+// A server that is drained has answered what it was asked before anybody takes it down; but that isn't waited for for ever.
+func TestDrainBusyServer(t *testing.T) {
+	b := start(t)
+	o := b.options()
+	o.Drain = time.Minute
+	e := haproxy.New(o)
+	slow := startSlow(t)
+	server := serverOf("web-1", "web-1-0", slow.address+":80", planner.ServerReady)
+	drained := server
+	drained.State = planner.ServerDrain
+	apply(t, e, create(backendOf("web-1")))
+	apply(t, e, create(server))
+	apply(t, e, create(routeOf("www.example.com", "web-1")))
+	up := func() error {
+		if !strings.Contains(b.ask(t, "show stat web-1 4 -1"), ",L7OK,") {
+			return fmt.Errorf("not up yet")
+		}
+		return nil
+	}
+	until(t, "the server is up", up)
+	apply(t, e, create(drained)) // idle: not a minute
+	apply(t, e, create(server))
+
+	c, err := net.Dial("tcp", b.address+":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "POST / HTTP/1.1\r\nHost: www.example.com\r\nContent-Length: 0\r\n\r\n")
+	until(t, "the server has a request", func() error {
+		if !strings.Contains(b.ask(t, "show sess"), "srv=web-1-0") {
+			return fmt.Errorf("not yet")
+		}
+		return nil
+	})
+	done := make(chan error, 1)
+	go func() { done <- e.Apply(t.Context(), create(drained))[0] }()
+	until(t, "it gets no more", func() error {
+		if !strings.Contains(b.ask(t, "show stat web-1 4 -1"), ",DRAIN") {
+			return fmt.Errorf("not drained")
+		}
+		return nil
+	})
+	select {
+	case err := <-done:
+		t.Fatalf("drained while it has a request: %v", err)
+	case <-time.After(500 * time.Millisecond):
+	}
+	docker(t, "rm", "-f", slow.name) // it ends, one way or the other
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+
+	slow = startSlow(t)
+	server.Address = slow.address + ":80"
+	o.Drain = 300 * time.Millisecond
+	e = haproxy.New(o)
+	apply(t, e, create(server))
+	until(t, "the server is up", up)
+	again, err := net.Dial("tcp", b.address+":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	fmt.Fprint(again, "POST / HTTP/1.1\r\nHost: www.example.com\r\nContent-Length: 0\r\n\r\n")
+	until(t, "the server has a request", func() error {
+		if !strings.Contains(b.ask(t, "show sess"), "srv=web-1-0") {
+			return fmt.Errorf("not yet")
+		}
+		return nil
+	})
+	drained.Address = server.Address
+	began := time.Now()
+	apply(t, e, create(drained))
+	if took := time.Since(began); took < o.Drain {
+		t.Errorf("drained after %s: the request wasn't waited for", took)
+	}
+}
+
+// startSlow runs a node that answers health checks at once, and nothing else.
+func startSlow(t testing.TB) *balancer {
+	t.Helper()
+	dir := t.TempDir()
+	n := &balancer{name: "hostctl-test-slow-" + fmt.Sprint(time.Now().UnixNano()), dir: dir}
+	n.write(t, "haproxy.cfg", `
+defaults
+    mode http
+    timeout client 1h
+    timeout server 1h
+    timeout connect 1h
+frontend node
+    bind :80
+    http-request return status 200 if { path /.hostctl/healthz }
+    default_backend nowhere
+backend nowhere
+    server nobody 192.0.2.1:80
+`)
+	n.run(t, "--mount", "type=bind,src="+dir+",dst="+dir, "--entrypoint", "haproxy", image, "-db", "-f", dir+"/haproxy.cfg")
+	return n
+}
+
 // startSilent runs a node that answers only health checks.
 func startSilent(t testing.TB) *balancer {
 	t.Helper()

@@ -238,14 +238,17 @@ type load struct {
 	first         atomic.Value // of the failures
 }
 
-func (s *site) load(hosts ...string) *load {
+func (s *site) load(hosts ...string) *load { return s.loadPath("/", hosts...) }
+
+// loadPath is load of one page of the hosts.
+func (s *site) loadPath(path string, hosts ...string) *load {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	l := &load{stop: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
 		for i := 0; ctx.Err() == nil; i++ {
 			host := hosts[i%len(hosts)]
-			code, _, err := s.at.Fetch(ctx, host)
+			code, _, err := s.at.FetchPath(ctx, host, path)
 			if ctx.Err() != nil {
 				return
 			}
