@@ -12,7 +12,7 @@ type origin struct {
 	meta    Meta
 	places  []place
 	cluster string // the folder's cluster, below clusters/
-	content string // content.path of a Webroot
+	content string // content.path of a Webroot, custom.certRef of a Certificate
 	broken  bool
 }
 
@@ -61,22 +61,23 @@ type catalog struct {
 	errors   Errors
 	warnings []Warning
 
-	platforms table[Platform]
-	plans     table[HostingPlan]
-	regions   table[Region]
-	clusters  table[Cluster]
-	addresses table[LBAddress]
-	profiles  table[NodeProfile]
-	hosts     table[Host]
-	shards    table[Shard]
-	tenants   table[Tenant]
-	webroots  table[Webroot]
-	fqdns     table[FQDN]
-	databases table[Database]
-	users     table[DatabaseUser]
-	zones     table[Zone]
-	records   table[ZoneRecord]
-	mail      mailKinds
+	platforms    table[Platform]
+	plans        table[HostingPlan]
+	regions      table[Region]
+	clusters     table[Cluster]
+	addresses    table[LBAddress]
+	profiles     table[NodeProfile]
+	hosts        table[Host]
+	shards       table[Shard]
+	tenants      table[Tenant]
+	webroots     table[Webroot]
+	fqdns        table[FQDN]
+	certificates table[Certificate]
+	databases    table[Database]
+	users        table[DatabaseUser]
+	zones        table[Zone]
+	records      table[ZoneRecord]
+	mail         mailKinds
 
 	unread    map[string]bool // folders that declare more than is known, so that nothing is missing from them
 	drafts    []*decl[recordDraft]
@@ -131,6 +132,9 @@ func (c *catalog) declare(f file, e *entry) {
 		host := *b
 		host.HostnameAt.File = f.path
 		c.declareFQDN(o, host)
+	case *certificateDraft:
+		o.content = b.chain
+		add(c, &c.certificates, o, b.certificate)
 	case *Database:
 		add(c, &c.databases, o, *b)
 	case *DatabaseUser:
@@ -199,7 +203,7 @@ var folders = map[Kind][]string{
 	KindCluster: {"clusters"}, KindLBAddress: {"clusters"}, KindHost: {"clusters"}, KindShard: {"clusters"},
 	KindNodeProfile: {"clusters", "platform"},
 	KindTenant:      {"tenants"}, KindWebroot: {"tenants"}, KindFQDN: {"tenants"},
-	KindDatabase: {"tenants"}, KindDatabaseUser: {"tenants"},
+	KindCertificate: {"tenants"}, KindDatabase: {"tenants"}, KindDatabaseUser: {"tenants"},
 	KindEmailDomain: {"tenants"}, KindEmailAccount: {"tenants"}, KindEmailAlias: {"tenants"},
 	KindEmailForward: {"tenants"}, KindEmailAutoreply: {"tenants"},
 	KindZone: {"tenants", "platform"}, KindZoneRecord: {"tenants", "platform"},
@@ -250,6 +254,7 @@ func (c *catalog) manifest() Manifest {
 		Tenants:       collect(&c.tenants, func(v *Tenant) *Meta { return &v.Meta }),
 		Webroots:      collect(&c.webroots, func(v *Webroot) *Meta { return &v.Meta }),
 		FQDNs:         collect(&c.fqdns, func(v *FQDN) *Meta { return &v.Meta }),
+		Certificates:  collect(&c.certificates, func(v *Certificate) *Meta { return &v.Meta }),
 		Databases:     collect(&c.databases, func(v *Database) *Meta { return &v.Meta }),
 		DatabaseUsers: collect(&c.users, func(v *DatabaseUser) *Meta { return &v.Meta }),
 		Zones:         collect(&c.zones, func(v *Zone) *Meta { return &v.Meta }),

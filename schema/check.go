@@ -13,6 +13,7 @@ func (c *catalog) check() {
 	c.checkWebroots()
 	c.checkDomains()
 	c.checkHostnames()
+	c.linkCertificates()
 	c.checkTLS()
 	c.checkZones()
 	c.checkRecords()

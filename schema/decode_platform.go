@@ -22,6 +22,7 @@ var specDecoders = map[Kind]func(d *decoder, spec *yaml.Node) any{
 	KindTenant:         decodeTenant,
 	KindWebroot:        decodeWebroot,
 	KindFQDN:           decodeFQDN,
+	KindCertificate:    decodeCertificate,
 	KindDatabase:       decodeDatabase,
 	KindDatabaseUser:   decodeDatabaseUser,
 	KindZone:           decodeZone,

@@ -18,6 +18,7 @@ const (
 	KindTenant       Kind = "Tenant"
 	KindWebroot      Kind = "Webroot"
 	KindFQDN         Kind = "FQDN"
+	KindCertificate  Kind = "Certificate"
 	KindDatabase     Kind = "Database"
 	KindDatabaseUser Kind = "DatabaseUser"
 	KindZone         Kind = "Zone"
@@ -62,6 +63,7 @@ type Manifest struct {
 	Tenants       []Tenant
 	Webroots      []Webroot
 	FQDNs         []FQDN
+	Certificates  []Certificate
 	Databases     []Database
 	DatabaseUsers []DatabaseUser
 	Zones         []Zone
@@ -315,15 +317,16 @@ type Redirect struct {
 // FQDN is a host name that leads to a webroot.
 type FQDN struct {
 	Meta
-	Hostname   string // normalised: lower case, A-labels, no trailing dot
-	Webroot    string // of the same tenant; "" where Redirect sends all requests elsewhere
-	Redirect   *HostRedirect
-	TLS        bool  // it is served with TLS too
-	ForceHTTPS bool  // a request without TLS is sent to the same place with it
-	HSTS       *HSTS // only with ForceHTTPS
-	ManageDNS  bool  // A/AAAA RRsets are made where the zone is ours; default true
-	TTL        int   // seconds; 0 means the platform's
-	HostnameAt Position
+	Hostname    string // normalised: lower case, A-labels, no trailing dot
+	Webroot     string // of the same tenant; "" where Redirect sends all requests elsewhere
+	Redirect    *HostRedirect
+	TLS         bool   // it is served with TLS too
+	Certificate string // that names it; "" with TLS means a self-signed one
+	ForceHTTPS  bool   // a request without TLS is sent to the same place with it
+	HSTS        *HSTS  // only with ForceHTTPS
+	ManageDNS   bool   // A/AAAA RRsets are made where the zone is ours; default true
+	TTL         int    // seconds; 0 means the platform's
+	HostnameAt  Position
 }
 
 // Zone is a DNS zone that the platform serves. A zone may belong to a tenant or to the platform.

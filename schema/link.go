@@ -176,6 +176,9 @@ func (c *catalog) linkTenants() {
 		}
 		c.refer(&d.origin, "spec.webroot", KindWebroot, d.v.Webroot, find(&c.webroots, d.meta.Tenant, d.v.Webroot))
 	}
+	for _, d := range c.certificates.list {
+		c.tenantOf(&d.origin, orphans)
+	}
 	c.linkDatabases(orphans)
 	c.linkEmail(orphans)
 	for _, d := range c.zones.list {

@@ -102,6 +102,7 @@ var tenantSlices = []tenantSlice{
 	sliceOf(func(m *Manifest) *[]Tenant { return &m.Tenants }, func(v *Tenant) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]Webroot { return &m.Webroots }, func(v *Webroot) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]FQDN { return &m.FQDNs }, func(v *FQDN) string { return v.Tenant }),
+	sliceOf(func(m *Manifest) *[]Certificate { return &m.Certificates }, func(v *Certificate) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]Database { return &m.Databases }, func(v *Database) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]DatabaseUser { return &m.DatabaseUsers }, func(v *DatabaseUser) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]Zone { return &m.Zones }, func(v *Zone) string { return v.Tenant }),

@@ -57,6 +57,9 @@ func loadAll(t Tree, cache Cache) (Manifest, error) {
 	if err := l.contents(c); err != nil {
 		return Manifest{}, err
 	}
+	if err := l.chains(c); err != nil {
+		return Manifest{}, err
+	}
 	l.secrets(c)
 	c.check()
 	m := c.manifest()

@@ -7,7 +7,7 @@ import (
 
 // plannedKinds are kinds of later versions.
 var plannedKinds = map[string]bool{
-	"Certificate": true, "ValkeyInstance": true, "ValkeyUser": true,
+	"ValkeyInstance": true, "ValkeyUser": true,
 	"CronJob": true,
 }
 

@@ -148,6 +148,9 @@ func (l *loader) secrets(c *catalog) {
 			u.v.Password = &s // the one that was decoded belongs to the cache
 		}
 	}
+	for _, d := range c.certificates.list {
+		d.v.Key = l.resolve(c, &d.origin, "spec.custom.keyRef", d.v.Key)
+	}
 }
 
 // resolveAll resolves the secrets of a map whose keys end their fields' paths. The map itself belongs to the cache.
