@@ -29,6 +29,7 @@ type expansion struct {
 	hosts    map[string]*host
 	index    liveIndex
 	sites    []site
+	certs    map[[2]string]*schema.Certificate // by tenant and name
 	problems []string
 	notes    []string
 	noted    map[string]bool // tenants that notes come from though nothing may change; "" is the platform

@@ -23,9 +23,20 @@ func (x *expansion) expandRoute(lb *node, s *site, f *schema.FQDN, needs []Ref) 
 	x.add(r)
 }
 
-// expandCert makes the certificate of a host name.
+// expandCert makes the certificate of a host name: the one that the tenant brings, after the secret with its key, or one
+// that the load balancer makes for itself.
 func (x *expansion) expandCert(lb *node, f *schema.FQDN) Ref {
-	c := Cert{Meta: Meta{Target: lb.name, Name: f.Hostname, From: ownerOf(f.Meta), On: lb.ready}, SelfSigned: true}
+	c := Cert{Meta: Meta{Target: lb.name, Name: f.Hostname, From: ownerOf(f.Meta), On: lb.ready}}
+	brought := x.certs[[2]string{f.Tenant, f.Certificate}]
+	if brought == nil {
+		c.SelfSigned = true
+		x.add(c)
+		return c.Ref()
+	}
+	c.From, c.Chain = ownerOf(brought.Meta), brought.Chain
+	secret, held := x.secret(lb, c.From, schema.KindCertificate, "custom.keyRef", brought.Key)
+	c.Key, c.On = &held, append(slices.Clone(lb.ready), secret)
+	sortRefs(c.On)
 	x.add(c)
 	return c.Ref()
 }

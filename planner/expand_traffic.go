@@ -12,6 +12,11 @@ func (x *expansion) expandTraffic() {
 			x.expandBackend(g, lb)
 		}
 	}
+	x.certs = make(map[[2]string]*schema.Certificate, len(x.m.Certificates))
+	for i := range x.m.Certificates {
+		c := &x.m.Certificates[i]
+		x.certs[[2]string{c.Tenant, c.Name}] = c
+	}
 	for i := range x.sites {
 		x.expandRoutes(&x.sites[i])
 	}

@@ -55,6 +55,7 @@ func only(m schema.Manifest, tenants []string) schema.Manifest {
 	m.Tenants = pick(m.Tenants, tenants, func(t *schema.Tenant) string { return t.Tenant })
 	m.Webroots = pick(m.Webroots, tenants, func(w *schema.Webroot) string { return w.Tenant })
 	m.FQDNs = pick(m.FQDNs, tenants, func(f *schema.FQDN) string { return f.Tenant })
+	m.Certificates = pick(m.Certificates, tenants, func(c *schema.Certificate) string { return c.Tenant })
 	m.Databases = pick(m.Databases, tenants, func(d *schema.Database) string { return d.Tenant })
 	m.DatabaseUsers = pick(m.DatabaseUsers, tenants, func(u *schema.DatabaseUser) string { return u.Tenant })
 	m.EmailDomains = pick(m.EmailDomains, tenants, func(e *schema.EmailDomain) string { return e.Tenant })

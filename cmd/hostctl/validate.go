@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +30,7 @@ file:line:column, the resource, the field, what is wrong and the way out. It nee
 			if err != nil {
 				return o.explain(err)
 			}
-			o.warn(m.Warnings)
+			o.warn(append(m.Warnings, m.Expiring(time.Now())...))
 			_, err = fmt.Fprintf(o.out, "%s is valid: %s, %s, %s, %s, %s.\n", source.name,
 				count(len(m.Tenants), "tenant", "tenants"), count(len(m.Webroots), "webroot", "webroots"),
 				count(len(m.FQDNs), "host name", "host names"), count(len(m.Zones), "zone", "zones"),
