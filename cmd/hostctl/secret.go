@@ -227,10 +227,11 @@ func secretCheckVerb(o *options) *cobra.Command {
 		Use:   "check [FILE...]",
 		Short: "Open every encrypted file and check its MAC",
 		Long: `check opens the named files, or every *.sops.yaml of the config repository's folder, as applying them will: the
-platform's age key must be among the recipients, and no value may have been changed by hand. It prints no value.`,
+platform's age key must be among the recipients, and no value may have been changed by hand. Of a whole folder, the keys of its Certificates must be
+those of their chains too. It prints no value.`,
 		Example:     "  hostctl secret check --state DIR",
 		Annotations: map[string]string{exitStatus: "0 all can be opened, 1 some can't."},
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			files := args
 			if len(files) == 0 {
 				var err error
@@ -247,6 +248,9 @@ platform's age key must be among the recipients, and no value may have been chan
 					continue
 				}
 				values += len(f.Keys())
+			}
+			if len(args) == 0 {
+				errs = append(errs, o.checkKeys(cmd.Context())...)
 			}
 			if len(errs) > 0 {
 				return errors.Join(errs...)

@@ -21,6 +21,7 @@ import (
 
 	"hostctl/executors"
 	"hostctl/planner"
+	"hostctl/schema"
 )
 
 // How long a certificate that is made here is good, and when the next one takes its place.
@@ -113,7 +114,7 @@ func (e *Executor) makeCert(o planner.Cert, now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate %s: %w", o.Name, err)
 	}
-	key, err = soleKey(key)
+	key, err = schema.PrivateKey(key)
 	if err != nil {
 		return nil, executors.Errorf(executors.Refused, "certificate %s: secret %s: %w", o.Name, o.Key.Secret, err)
 	}
@@ -135,42 +136,16 @@ func fits(host string, chain, key []byte, now time.Time) error {
 	if len(chain)+len(key) > maxPEM {
 		return fmt.Errorf("chain and key have %d bytes; at most %d are allowed", len(chain)+len(key), maxPEM)
 	}
-	pair, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return errors.New("the key isn't that of the first certificate of the chain; give keyRef the one that the certificate was issued for")
-	}
+	leaf, err := schema.CheckPair(chain, key)
 	switch {
-	case pair.Leaf.VerifyHostname(host) != nil:
+	case err != nil:
+		return err
+	case leaf.VerifyHostname(host) != nil:
 		return fmt.Errorf("the first certificate of the chain isn't for %s", host)
-	case now.After(pair.Leaf.NotAfter):
-		return fmt.Errorf("the certificate has expired on %s; have it issued anew", pair.Leaf.NotAfter.UTC().Format(time.DateOnly))
+	case now.After(leaf.NotAfter):
+		return fmt.Errorf("the certificate has expired on %s; have it issued anew", leaf.NotAfter.UTC().Format(time.DateOnly))
 	}
 	return nil
-}
-
-// soleKey returns the one private key of a PEM file in one block, without what else may stand there.
-func soleKey(b []byte) ([]byte, error) {
-	var key []byte
-	for len(b) > 0 {
-		var block *pem.Block
-		if block, b = pem.Decode(b); block == nil {
-			break
-		}
-		switch {
-		case !strings.HasSuffix(block.Type, "PRIVATE KEY"):
-			continue // such as EC PARAMETERS
-		case strings.HasPrefix(block.Type, "ENCRYPTED") || block.Headers["DEK-Info"] != "":
-			return nil, errors.New("the private key is encrypted with a passphrase; take it off (openssl pkey), the file in the repository is encrypted as a whole")
-		case key != nil:
-			return nil, errors.New("it holds more than one private key; keep that of the certificate")
-		}
-		block.Headers = nil
-		key = pem.EncodeToMemory(block)
-	}
-	if key == nil {
-		return nil, errors.New("it holds no private key in PEM form")
-	}
-	return key, nil
 }
 
 // selfSigned makes a key and a certificate of its own for a host name.
