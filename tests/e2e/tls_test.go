@@ -1,0 +1,302 @@
+package e2e
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestTLS: by pushes alone, host names get TLS with certificates of their own and with those that their tenant brings, which
+// are renewed under load; what doesn't fit is refused and leaves what serves.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.edit("    - shop.acme.test\n", "    - {hostname: shop.acme.test, tls: true, forceHTTPS: true, hsts: {maxAge: 1d}}\n")
+	s.edit("    - www.shop.acme.test\n", "")
+	s.edit("  fqdns: [docs.acme.test]\n", "  fqdns: [{hostname: docs.acme.test, www: redirect-to-apex, tls: true}]\n")
+	s.push("A platform with TLS")
+	v := s.visitor()
+
+	if state, err := v.handshake("shop.acme.test", nil); err != nil || state.PeerCertificates[0].VerifyHostname("shop.acme.test") != nil || state.NegotiatedProtocol != "h2" {
+		t.Errorf("shop.acme.test: %v", err)
+	}
+	for _, name := range []string{"", "www.globex.test", "nobody.example", "acme.test"} {
+		if state, err := v.handshake(name, nil); err == nil {
+			t.Errorf("a connection for %q is answered with the certificate of %v", name, state.PeerCertificates[0].DNSNames)
+		}
+	}
+	for url, want := range map[string]string{
+		"http://shop.acme.test/?a=b":            "308 https://shop.acme.test/?a=b",
+		"https://shop.acme.test/":               "200 max-age=86400",
+		"https://docs.acme.test/":               "200 ",
+		"http://docs.acme.test/":                "200 ",
+		"https://www.docs.acme.test/index.html": "301 https://docs.acme.test/index.html",
+		"http://www.docs.acme.test/x?y":         "301 https://docs.acme.test/x?y",
+	} {
+		if got := v.get(nil, url); got != want {
+			t.Errorf("%s: %q, want %q", url, got, want)
+		}
+	}
+	if _, err := s.at.Resolve(t.Context(), "www.docs.acme.test", 1); err != nil {
+		t.Error(err)
+	}
+	s.wantNoChanges()
+	s.brings(v)
+}
+
+// brings is a tenant who brings a certificate, renews it, and then makes a mistake.
+func (s *site) brings(v visitor) {
+	s.t.Helper()
+	ca := newAuthority(s.t)
+	s.write("tenants/acme/docs-cert.yaml", `apiVersion: hosting/v1
+kind: Certificate
+metadata: {name: docs}
+spec:
+  dnsNames: [docs.acme.test]
+  issuer: custom
+  custom:
+    certRef: docs.pem
+    keyRef: {secretRef: {file: docs-key.sops.yaml, key: key}}
+`)
+	chain, key := ca.issue("docs.acme.test")
+	s.bring(chain, key)
+	s.push("acme: a certificate for docs.acme.test")
+	first := v.serves("docs.acme.test", ca)
+	if !strings.HasPrefix(chain, first) {
+		s.t.Fatalf("docs.acme.test is answered with another certificate:\n%s", first)
+	}
+	if out := s.docker("exec", s.container("eu-1-lb-0"), "ls", "-l", "/etc/haproxy/certs/docs.acme.test.pem"); !strings.HasPrefix(out, "-r--------") {
+		s.t.Errorf("the file with the key is open to others: %s", out)
+	}
+	s.wantNoChanges()
+
+	stop, done := make(chan struct{}), make(chan string, 1)
+	go func() {
+		asked, failed := 0, ""
+		for {
+			select {
+			case <-stop:
+				done <- fmt.Sprintf("%d requests%s", asked, failed)
+				return
+			default:
+			}
+			asked++
+			if got := v.get(ca.pool(), "https://docs.acme.test/"); got != "200 " {
+				failed += ", failed: " + got
+			}
+		}
+	}()
+	chain, key = ca.issue("docs.acme.test")
+	s.bring(chain, key)
+	s.push("acme: the certificate renewed")
+	close(stop)
+	said := <-done
+	s.t.Logf("while the certificate was renewed: %s", said)
+	if strings.Contains(said, "failed") {
+		s.t.Errorf("requests failed while the certificate was renewed: %s", said)
+	}
+	second := v.serves("docs.acme.test", ca)
+	if !strings.HasPrefix(chain, second) {
+		s.t.Error("the certificate before is still served")
+	}
+
+	other, _ := ca.issue("docs.acme.test")
+	s.write("tenants/acme/docs.pem", other)
+	printed := s.pushOnly("acme: a chain without its key")
+	if !strings.Contains(printed, "the key isn't that of the first certificate") {
+		s.t.Errorf("the push doesn't tell of the key that doesn't match:\n%s", printed)
+	}
+	if v.serves("docs.acme.test", ca) != second {
+		s.t.Error("what served doesn't any more")
+	}
+	s.write("tenants/acme/docs.pem", chain)
+	s.push("acme: the chain of the key")
+	s.docker("restart", "-t", "2", s.container("eu-1-lb-0"))
+	s.must(v.wait("docs.acme.test", ca))
+	if v.serves("docs.acme.test", ca) != second {
+		s.t.Error("after a restart another certificate is served")
+	}
+}
+
+func (s *site) write(name, text string) {
+	s.t.Helper()
+	s.must(os.WriteFile(filepath.Join(s.Clone(), name), []byte(text), 0o600))
+}
+
+// bring puts a chain and its key into the clone, the key encrypted.
+func (s *site) bring(chain, key string) {
+	s.t.Helper()
+	s.write("tenants/acme/docs.pem", chain)
+	c := exec.CommandContext(s.t.Context(), s.Program("hostctl"), "--state", s.State(), "secret", "set", filepath.Join(s.Clone(), "tenants/acme/docs-key.sops.yaml"), "key")
+	c.Stdin = strings.NewReader(key)
+	if out, err := c.CombinedOutput(); err != nil {
+		s.t.Fatalf("hostctl secret set: %v: %s", err, out)
+	}
+}
+
+// visitor is a browser for which every name is at the platform's load balancer.
+type visitor struct {
+	t           *testing.T
+	http, https string // host:port
+}
+
+func (s *site) visitor() visitor {
+	s.t.Helper()
+	v := visitor{t: s.t, http: s.at.HTTP}
+	st, err := s.Status(s.t.Context())
+	s.must(err)
+	for _, e := range st.Endpoints {
+		if e.Role == "lb" && e.Name == "https" {
+			v.https = e.Address
+		}
+	}
+	if v.https == "" {
+		s.t.Fatalf("no port named https is published: %v", st.Endpoints)
+	}
+	return v
+}
+
+// handshake connects with TLS for a name, "" for none.
+func (v visitor) handshake(name string, roots *x509.CertPool) (tls.ConnectionState, error) {
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 20 * time.Second}, "tcp", v.https,
+		&tls.Config{ServerName: name, RootCAs: roots, InsecureSkipVerify: roots == nil, NextProtos: []string{"h2", "http/1.1"}}) //nolint:gosec // self-signed ones are looked at by hand
+	if err != nil {
+		return tls.ConnectionState{}, err
+	}
+	defer func() { _ = conn.Close() }()
+	return conn.ConnectionState(), nil
+}
+
+// serves returns the certificate that a name is answered with, in PEM form; it must be the authority's.
+func (v visitor) serves(name string, ca *authority) string {
+	v.t.Helper()
+	state, err := v.handshake(name, ca.pool())
+	if err != nil {
+		v.t.Errorf("%s: %v", name, err)
+		return ""
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: state.PeerCertificates[0].Raw}))
+}
+
+func (v visitor) wait(name string, ca *authority) (err error) {
+	deadline := time.After(time.Minute)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err = v.handshake(name, ca.pool()); err == nil {
+			return nil
+		}
+		select {
+		case <-deadline:
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+// get returns the status of an answer, and where it leads or its Strict-Transport-Security.
+func (v visitor) get(roots *x509.CertPool, url string) string {
+	c := http.Client{
+		Timeout: 20 * time.Second,
+		Transport: &http.Transport{
+			DisableKeepAlives: true, ForceAttemptHTTP2: true,
+			TLSClientConfig: &tls.Config{RootCAs: roots, InsecureSkipVerify: roots == nil}, //nolint:gosec // see above
+			Dial: func(network, address string) (net.Conn, error) {
+				if strings.HasSuffix(address, ":443") {
+					return net.Dial(network, v.https)
+				}
+				return net.Dial(network, v.http)
+			},
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	resp, err := c.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%d %s", resp.StatusCode, resp.Header.Get("Location")+resp.Header.Get("Strict-Transport-Security"))
+}
+
+// authority issues certificates.
+type authority struct {
+	t    *testing.T
+	root *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{t: t}
+	a.key = a.newKey()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(1000 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
+	if err == nil {
+		a.root, err = x509.ParseCertificate(der)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (a *authority) newKey() *ecdsa.PrivateKey {
+	a.t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return k
+}
+
+// issue returns a chain and its key in PEM form.
+func (a *authority) issue(host string) (chain, key string) {
+	a.t.Helper()
+	k := a.newKey()
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: serial, DNSNames: []string{host}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(900 * time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, a.root, k.Public(), a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for _, c := range [][]byte{der, a.root.Raw} {
+		chain += string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c}))
+	}
+	return chain, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
+}
+
+func (a *authority) pool() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(a.root)
+	return p
+}
