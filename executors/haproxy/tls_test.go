@@ -1,6 +1,7 @@
 package haproxy_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -48,12 +49,12 @@ func (b *balancer) client(roots *x509.CertPool) *http.Client {
 		Transport: &http.Transport{
 			ForceAttemptHTTP2: true,
 			TLSClientConfig:   &tls.Config{RootCAs: roots, InsecureSkipVerify: roots == nil}, //nolint:gosec // see above
-			Dial: func(network, address string) (net.Conn, error) {
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 				_, port, err := net.SplitHostPort(address)
 				if err != nil {
 					return nil, err
 				}
-				return net.DialTimeout(network, b.address+":"+port, 20*time.Second)
+				return (&net.Dialer{Timeout: 20 * time.Second}).DialContext(ctx, network, b.address+":"+port)
 			},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -216,11 +217,12 @@ func (v visitor) get(roots *x509.CertPool, url string) string {
 		Transport: &http.Transport{
 			DisableKeepAlives: true, ForceAttemptHTTP2: true,
 			TLSClientConfig: &tls.Config{RootCAs: roots, InsecureSkipVerify: roots == nil}, //nolint:gosec // see above
-			Dial: func(network, address string) (net.Conn, error) {
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				to := v.http
 				if strings.HasSuffix(address, ":443") {
-					return net.Dial(network, v.https)
+					to = v.https
 				}
-				return net.Dial(network, v.http)
+				return (&net.Dialer{}).DialContext(ctx, network, to)
 			},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
