@@ -26,6 +26,8 @@ type savedEntry struct {
 	Tenant  *Tenant
 	Webroot *Webroot
 	FQDN    *FQDN
+	Base    *Database
+	User    *DatabaseUser
 	Zone    *Zone
 	Record  *ZoneRecord
 
@@ -57,6 +59,10 @@ func save(id BlobID, p *Parsed) (saved, bool) {
 			s.Webroot, s.Content = &b.webroot, b.content
 		case *FQDN:
 			s.FQDN = b
+		case *Database:
+			s.Base = b
+		case *DatabaseUser:
+			s.User = b
 		case *Zone:
 			s.Zone = b
 		case *recordDraft:
@@ -93,6 +99,10 @@ func (s *savedEntry) entry() *entry {
 		e.body = &webrootDraft{*s.Webroot, s.Content}
 	case s.FQDN != nil:
 		e.body = s.FQDN
+	case s.Base != nil:
+		e.body = s.Base
+	case s.User != nil:
+		e.body = s.User
 	case s.Zone != nil:
 		e.body = s.Zone
 	case s.Record != nil:
