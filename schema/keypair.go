@@ -28,7 +28,7 @@ func PrivateKey(b []byte) ([]byte, error) {
 		key = pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})
 	}
 	if key == nil {
-		return nil, errors.New("the secret holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)")
+		return nil, errors.New("the secret holds no private key in PEM form")
 	}
 	return key, nil
 }
