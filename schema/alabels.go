@@ -26,7 +26,7 @@ func toALabels(s string) (string, error) {
 			return "", fmt.Errorf("%q has the label %q, which isn't valid: %s", shorten(s), shorten(l), strings.TrimPrefix(err.Error(), "idna: "))
 		}
 		if strings.Contains(ascii, ".") { // of another script, such as 。
-			return "", fmt.Errorf("%q holds a full stop that isn't the ASCII one; write .", shorten(s))
+			return "", fmt.Errorf("%q holds a full stop of another script; write the ASCII one", shorten(s))
 		}
 		labels[i] = ascii
 	}

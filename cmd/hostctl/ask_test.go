@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -84,7 +85,7 @@ func (a *answering) aside(t *testing.T, fn func()) {
 
 func (p place) git(args ...string) (string, error) {
 	cmd := exec.CommandContext(p.t.Context(), "git", append([]string{"-C", p.repo}, args...)...)
-	cmd.Env = append(p.env, "GIT_AUTHOR_NAME=T", "GIT_AUTHOR_EMAIL=t@hosting.test", "GIT_COMMITTER_NAME=T", "GIT_COMMITTER_EMAIL=t@hosting.test")
+	cmd.Env = append(slices.Clone(p.env), "GIT_AUTHOR_NAME=T", "GIT_AUTHOR_EMAIL=t@hosting.test", "GIT_COMMITTER_NAME=T", "GIT_COMMITTER_EMAIL=t@hosting.test")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -40,7 +40,7 @@ func TestInterruptedWhileHostdApplies(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- hostd.loop.Run(ctx) }()
-	defer func() { stop(); <-ended }()
+	defer func() { stop(); _ = <-ended }()
 
 	a := p.applyUpTo("web-1-0")
 	a.interrupt(t)

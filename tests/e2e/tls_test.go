@@ -77,7 +77,7 @@ spec:
 	chain, key := ca.issue("docs.acme.test")
 	s.bring(chain, key)
 	s.push("acme: a certificate for docs.acme.test")
-	first := v.serves("docs.acme.test", ca)
+	first := v.serves(ca)
 	if !strings.HasPrefix(chain, first) {
 		s.t.Fatalf("docs.acme.test is answered with another certificate:\n%s", first)
 	}
@@ -111,7 +111,7 @@ spec:
 	if strings.Contains(said, "failed") {
 		s.t.Errorf("requests failed while the certificate was renewed: %s", said)
 	}
-	second := v.serves("docs.acme.test", ca)
+	second := v.serves(ca)
 	if !strings.HasPrefix(chain, second) {
 		s.t.Error("the certificate before is still served")
 	}
@@ -122,14 +122,14 @@ spec:
 	if !strings.Contains(printed, "the key isn't that of the first certificate") {
 		s.t.Errorf("the push doesn't tell of the key that doesn't match:\n%s", printed)
 	}
-	if v.serves("docs.acme.test", ca) != second {
+	if v.serves(ca) != second {
 		s.t.Error("what served doesn't any more")
 	}
 	s.write("tenants/acme/docs.pem", chain)
 	s.push("acme: the chain of the key")
 	s.docker("restart", "-t", "2", s.container("eu-1-lb-0"))
 	s.must(v.wait("docs.acme.test", ca))
-	if v.serves("docs.acme.test", ca) != second {
+	if v.serves(ca) != second {
 		s.t.Error("after a restart another certificate is served")
 	}
 }
@@ -183,9 +183,10 @@ func (v visitor) handshake(name string, roots *x509.CertPool) (tls.ConnectionSta
 	return conn.ConnectionState(), nil
 }
 
-// serves returns the certificate that a name is answered with, in PEM form; it must be the authority's.
-func (v visitor) serves(name string, ca *authority) string {
+// serves returns the certificate that docs.acme.test is answered with, in PEM form; it must be the authority's.
+func (v visitor) serves(ca *authority) string {
 	v.t.Helper()
+	const name = "docs.acme.test"
 	state, err := v.handshake(name, ca.pool())
 	if err != nil {
 		v.t.Errorf("%s: %v", name, err)

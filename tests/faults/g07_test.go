@@ -36,7 +36,7 @@ func TestG07_OneBadTenantOneDeadNodeOneDeadLoadBalancer(t *testing.T) {
 	w.commit("A site of acme's, a name of globex's")
 	must(t, platform.Until(t.Context(), patience, func() error {
 		if code, _, err := w.at.Fetch(t.Context(), "new.globex.test"); err != nil || code != http.StatusOK {
-			return fmt.Errorf("GET new.globex.test: %d, %v", code, err)
+			return fmt.Errorf("GET new.globex.test: %d, %w", code, err)
 		}
 		_, err := w.at.Resolve(t.Context(), "new.globex.test", dns.TypeA)
 		return err
