@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hostctl/executors"
@@ -131,11 +132,12 @@ func (l *Loop) followNode(ctx context.Context, t planner.Target, p schema.DriftP
 	if !ok {
 		return false, errNoReports
 	}
+	var told atomic.Bool
 	err = reporter.Watch(ctx, executors.Orders{Run: latest.ID, Policy: p}, func(r executors.Report) {
-		heard = true
+		told.Store(true)
 		l.nodeTold(t.Name, r)
 	})
-	return heard, err
+	return told.Load(), err
 }
 
 // nodeTold takes a node's report. What the node couldn't put right, or was told not to, is looked at now.
