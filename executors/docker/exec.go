@@ -128,8 +128,12 @@ func (e *Executor) exited(ctx context.Context, c container.InspectResponse, o pl
 	if err := e.engine.ContainerStop(ctx, c.ID, container.StopOptions{Timeout: &now}); err != nil {
 		lines += "\n  (it can't be stopped: " + err.Error() + ")"
 	}
-	return executors.Errorf(executors.Unknown, "%s: the container ended with status %d as soon as it was started; its log (docker logs %s):%s",
-		o.Ref(), c.State.ExitCode, e.name(o.Name), lines)
+	status := fmt.Sprintf(" with status %d", c.State.ExitCode)
+	if c.State.Running { // again, and the engine tells no more of how it ended before
+		status = ""
+	}
+	return executors.Errorf(executors.Unknown, "%s: the container ended%s as soon as it was started; its log (docker logs %s):%s",
+		o.Ref(), status, e.name(o.Name), lines)
 }
 
 func (e *Executor) neverHealthy(ctx context.Context, id string, o planner.Container, last string) error {

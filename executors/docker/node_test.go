@@ -197,7 +197,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 func TestContainerThatEndsAtOnce(t *testing.T) {
 	w := newWorld(t)
 	broken := w.node(0, func(c *planner.Container) { c.Env = map[string]string{"MODE": "exit"} })
-	wantError(t, w.started(t, broken), executors.Unknown, "container/host-1/web-1-0", "ended with status 1", "the database can't be opened")
+	wantError(t, w.started(t, broken), executors.Unknown, "container/host-1/web-1-0", "the container ended", "as soon as it was started", "the database can't be opened")
 	if c := w.inspect(t); c.State.Running || c.State.Restarting {
 		t.Error("it starts again and again")
 	}
