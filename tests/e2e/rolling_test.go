@@ -55,13 +55,17 @@ func variant(t *testing.T, from, line string) string {
 	return tag
 }
 
-// ids returns the containers of the web nodes that run, by node.
+// ids returns the containers of the web nodes that run, by node, as of one moment.
 func (s *site) ids() map[string]string {
 	s.t.Helper()
+	st, err := s.Status(s.t.Context())
+	s.must(err)
 	ids := map[string]string{}
-	for _, node := range s.containers() {
-		if strings.HasPrefix(node, "web-1-") {
-			ids[node] = strings.TrimSpace(s.docker("inspect", "--format", "{{.Id}}", s.container(node)))
+	running := s.docker("ps", "--no-trunc", "--format", "{{.Names}} {{.ID}}", "--filter", "label=hostctl.instance="+st.Instance)
+	for line := range strings.Lines(running) {
+		container, id, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if node, _, _ := strings.Cut(container, "."); strings.HasPrefix(node, "web-1-") {
+			ids[node] = id
 		}
 	}
 	return ids
