@@ -38,9 +38,12 @@ func TestInterruptedWhileHostdApplies(t *testing.T) {
 	hostd := p.answering()
 	hostd.loop.Reconciler.Source = pinned{hostd.platform.Source, first}
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- hostd.loop.Run(ctx) }()
-	defer func() { stop(); _ = <-ended }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = hostd.loop.Run(ctx) // it ends when it is told to
+	}()
+	defer func() { stop(); <-ended }()
 
 	a := p.applyUpTo("web-1-0")
 	a.interrupt(t)
