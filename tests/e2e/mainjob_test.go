@@ -35,6 +35,7 @@ func TestMainJob(t *testing.T) {
 	t.Run("a mistake changes nothing", s.mistakes)
 	t.Run("a node that is gone comes back", s.nodeGone)
 	t.Run("a container edited by hand is put right", s.drift)
+	t.Run("a zone is signed", s.signed)
 	t.Run("a removed site is no longer served and comes back with its files", s.revert)
 }
 
