@@ -72,17 +72,21 @@ func runInside(role string) {
 func testInside(t *testing.T) {
 	content := files{}
 	h := harness(content, script)
+	finish := func() {}
 	h.New = func(t *testing.T) executors.Executor {
+		finish() // else what it still ends could be what the next one has made by the same name
 		script(t, wipe)
 		www, err := user.Lookup("www-data")
 		if err != nil {
 			t.Fatal(err)
 		}
 		gid, _ := strconv.Atoi(www.Gid)
+		pools, services := php.New(php.Options{Node: nodeName}), apps.New(apps.Options{Node: nodeName})
+		finish = func() { pools.Wait(); services.Wait() }
 		return byKind{
 			planner.KindUser:    users.New(users.Options{Node: nodeName}),
 			planner.KindWebroot: webroots.New(webroots.Options{GID: gid, Blobs: content}),
-			planner.KindRuntime: runtimes.New(php.New(php.Options{Node: nodeName}), apps.New(apps.Options{Node: nodeName})),
+			planner.KindRuntime: runtimes.New(pools, services),
 			planner.KindVhost:   nginx.New(nginx.Options{Node: nodeName}),
 		}
 	}

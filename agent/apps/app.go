@@ -14,6 +14,8 @@ import (
 
 	"hostctl/agent/allow"
 	"hostctl/agent/beneath"
+	"hostctl/agent/generation"
+	"hostctl/agent/secrets"
 	"hostctl/executors"
 	"hostctl/planner"
 	"hostctl/schema"
@@ -72,7 +74,7 @@ type Launch struct {
 // file renders what a runtime's generation holds. It is the same in every generation.
 // values are those of the variables that are secrets.
 func (m *Manager) file(r planner.Runtime, values map[string]string) ([]byte, error) {
-	if err := errors.Join(check(r), checkValues(r, values)); err != nil {
+	if err := errors.Join(check(r), secrets.CheckValues(r.Secrets, values)); err != nil {
 		return nil, executors.Errorf(executors.Refused, "%w", err)
 	}
 	bin := filepath.Join(m.o.Runtimes, string(r.Type)+"-"+r.Version, "bin")
@@ -98,7 +100,7 @@ func (m *Manager) file(r planner.Runtime, values map[string]string) ([]byte, err
 
 // installed returns the versions of a runtime that the node has.
 func (m *Manager) installed(t schema.RuntimeType) ([]string, error) {
-	all, err := folders(m.o.Runtimes)
+	all, err := generation.Below(m.o.Runtimes)
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ type Options struct {
 type Manager struct {
 	o       Options
 	mu      sync.Mutex
-	retired sync.WaitGroup // services that are finishing
+	retired generation.Retiring // services that are finishing
 }
 
 // New returns the executor.
@@ -125,7 +125,7 @@ func (m *Manager) apply(ctx context.Context, c planner.Change) error {
 	if c.New == nil {
 		return m.end(r)
 	}
-	values, err := m.values(r)
+	values, err := m.o.Secrets.Values(r.Secrets)
 	if err != nil {
 		return err
 	}
@@ -162,13 +162,13 @@ func service(name string, n int) string {
 
 // names returns the runtimes that have generations here.
 func (m *Manager) names() ([]string, error) {
-	sites, err := folders(m.o.Config)
+	sites, err := generation.Below(m.o.Config)
 	if err != nil {
 		return nil, err
 	}
 	var all []string
 	for _, s := range sites {
-		kinds, err := folders(filepath.Join(m.o.Config, s))
+		kinds, err := generation.Below(filepath.Join(m.o.Config, s))
 		if err != nil {
 			return nil, err
 		}
@@ -177,23 +177,6 @@ func (m *Manager) names() ([]string, error) {
 		}
 	}
 	return all, nil
-}
-
-func folders(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, e := range entries {
-		if e.IsDir() {
-			names = append(names, e.Name())
-		}
-	}
-	return names, nil
 }
 
 // Observe implements executors.Observer: the runtimes whose service runs and whose socket listens, where nginx looks for it.

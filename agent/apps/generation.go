@@ -166,12 +166,14 @@ func (m *Manager) retire(name string, n int) {
 	if n == 0 {
 		return
 	}
-	m.retired.Go(func() {
-		ctx := context.Background()
+	m.retired.Go(service(name, n), func(ctx context.Context) {
 		m.drained(ctx, name, n)
 		_ = m.forget(ctx, name, n) // tried again when the agent starts
 	})
 }
+
+// Wait returns when every service that was to finish has.
+func (m *Manager) Wait() { m.retired.Wait() }
 
 // drained waits until a generation's socket has no connection, twice in a row: nginx may just be on its way from the
 // symlink to the socket.
@@ -226,19 +228,12 @@ func (m *Manager) Start(ctx context.Context) error {
 }
 
 func (m *Manager) startOne(ctx context.Context, name string) error {
-	gens := m.gens(name)
-	now, err := gens.Current()
+	now, others, err := m.gens(name).InUse()
 	if err != nil {
 		return err
 	}
-	numbers, err := gens.Numbers()
-	if err != nil {
-		return err
-	}
-	for _, n := range numbers {
-		if n != now {
-			m.retire(name, n)
-		}
+	for _, n := range others {
+		m.retire(name, n)
 	}
 	if now == 0 {
 		return nil

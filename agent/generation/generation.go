@@ -166,6 +166,34 @@ func (f Folder) Numbers() ([]int, error) {
 	return ns, nil
 }
 
+// InUse returns the generation in use (0 where there is none), and the others that are there.
+func (f Folder) InUse() (now int, others []int, err error) {
+	now, err = f.Current()
+	if err != nil {
+		return 0, nil, err
+	}
+	all, err := f.Numbers()
+	return now, slices.DeleteFunc(all, func(n int) bool { return n == now }), err
+}
+
+// Below returns the names of the folders within a folder, sorted. One that isn't there has none.
+func Below(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
 // Drop removes a generation.
 func (f Folder) Drop(n int) error { return os.RemoveAll(f.Dir(n)) }
 

@@ -248,12 +248,14 @@ func (m *Manager) retire(version string, n int) {
 	if n == 0 {
 		return
 	}
-	m.retired.Go(func() {
-		ctx := context.Background()
+	m.retired.Go(service(version, n), func(ctx context.Context) {
 		m.drained(ctx, version, n)
 		_ = m.forget(ctx, version, n) // tried again when the agent starts
 	})
 }
+
+// Wait returns when every master that was to finish has.
+func (m *Manager) Wait() { m.retired.Wait() }
 
 // drained waits until no connection to a generation's sockets waits to be accepted.
 func (m *Manager) drained(ctx context.Context, version string, n int) {
@@ -306,19 +308,12 @@ func (m *Manager) Start(ctx context.Context) error {
 }
 
 func (m *Manager) startVersion(ctx context.Context, version string) error {
-	gens := m.gens(version)
-	now, err := gens.Current()
+	now, others, err := m.gens(version).InUse()
 	if err != nil {
 		return err
 	}
-	numbers, err := gens.Numbers()
-	if err != nil {
-		return err
-	}
-	for _, n := range numbers {
-		if n != now {
-			m.retire(version, n)
-		}
+	for _, n := range others {
+		m.retire(version, n)
 	}
 	if now == 0 {
 		return nil

@@ -48,7 +48,7 @@ type Options struct {
 type Manager struct {
 	o       Options
 	mu      sync.Mutex
-	retired sync.WaitGroup // masters that are finishing
+	retired generation.Retiring // masters that are finishing
 }
 
 // New returns the executor.
@@ -154,7 +154,7 @@ func (m *Manager) file(c planner.Change) (planner.Runtime, []byte, error) {
 		bare := planner.Runtime{Meta: r.Meta, Tenant: r.Tenant, Site: r.Site, Type: r.Type, Version: r.Version, Login: r.Login}
 		return r, nil, check(bare)
 	}
-	values, err := m.values(r)
+	values, err := m.o.Secrets.Values(r.Secrets)
 	if err != nil {
 		return r, nil, err
 	}
@@ -173,22 +173,7 @@ func (m *Manager) gens(version string) generation.Folder {
 }
 
 // versions returns the PHP versions that have pools here, or had.
-func (m *Manager) versions() ([]string, error) {
-	entries, err := os.ReadDir(m.o.Config)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var vs []string
-	for _, e := range entries {
-		if e.IsDir() {
-			vs = append(vs, e.Name())
-		}
-	}
-	return vs, nil
-}
+func (m *Manager) versions() ([]string, error) { return generation.Below(m.o.Config) }
 
 // Observe implements executors.Observer: the pools whose master runs and whose sockets listen. A file that somebody has
 // changed isn't one of them.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"hostctl/agent/allow"
+	"hostctl/agent/secrets"
 	"hostctl/planner"
 	"hostctl/schema"
 )
@@ -83,7 +84,7 @@ func (p paths) dataOf(r planner.Runtime) string { return path.Join(p.data, r.Ten
 // values are those of the variables that are secrets. They are in the file, which only root may read, as is its folder:
 // what FPM takes from its own environment every pool could read in /proc.
 func render(r planner.Runtime, p paths, values map[string]string) ([]byte, error) {
-	if err := errors.Join(check(r), checkValues(r, values)); err != nil {
+	if err := errors.Join(check(r), secrets.CheckValues(r.Secrets, values)); err != nil {
 		return nil, err
 	}
 	site, data := path.Join(p.tenants, r.Tenant, r.Site), p.dataOf(r)
