@@ -71,6 +71,11 @@ func (p *patched) Walk(fn func(path string, blob BlobID, mode fs.FileMode) error
 			return fmt.Errorf("read what tenant %s was: %w", tenant, err)
 		}
 	}
+	return inOrder(files, fn)
+}
+
+// inOrder calls fn with files by the order of their paths, as Tree.Walk promises.
+func inOrder(files []treeFile, fn func(path string, blob BlobID, mode fs.FileMode) error) error {
 	slices.SortFunc(files, func(a, b treeFile) int { return strings.Compare(a.path, b.path) })
 	for _, f := range files {
 		if err := fn(f.path, f.blob, f.mode); err != nil {

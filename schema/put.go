@@ -23,7 +23,7 @@ func Put(t Tree, name string, data []byte, owner string, tops ...string) (MapTre
 	if len(errs) > 0 {
 		return nil, named(errs, name)
 	}
-	p := &putter{tree: t, files: MapTree{}, were: MapTree{}, read: map[string]bool{}}
+	p := &putter{tree: t, read: map[string]bool{}, files: map[string]*putFile{}, at: map[putKey]string{}}
 	for _, d := range docs {
 		if d.kind == KindTenant || d.kind == KindCluster {
 			owner = d.name
@@ -76,18 +76,26 @@ func folderFor(d document, owner string, tops []string) (string, *Error) {
 }
 
 // With returns a tree in which some files are others, or are there besides.
-func With(t Tree, files MapTree) Tree { return &overlaid{Tree: t, files: files} }
+func With(t Tree, files MapTree) Tree {
+	o := &overlaid{Tree: t, files: map[string]BlobID{}, texts: map[BlobID]string{}}
+	for p, text := range files {
+		blob := GitBlobID([]byte(text))
+		o.files[p], o.texts[blob] = blob, text
+	}
+	return o
+}
 
 type overlaid struct {
 	Tree
-	files MapTree
+	files map[string]BlobID
+	texts map[BlobID]string
 }
 
 // Walk implements Tree.
 func (o *overlaid) Walk(fn func(path string, blob BlobID, mode fs.FileMode) error) error {
 	var all []treeFile
-	for p, text := range o.files {
-		all = append(all, treeFile{p, GitBlobID([]byte(text)), 0})
+	for p, blob := range o.files {
+		all = append(all, treeFile{p, blob, 0})
 	}
 	err := o.Tree.Walk(func(p string, blob BlobID, mode fs.FileMode) error {
 		if _, ok := o.files[p]; !ok {
@@ -98,19 +106,13 @@ func (o *overlaid) Walk(fn func(path string, blob BlobID, mode fs.FileMode) erro
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(all, func(a, b treeFile) int { return strings.Compare(a.path, b.path) })
-	for _, f := range all {
-		if err := fn(f.path, f.blob, f.mode); err != nil {
-			return err
-		}
-	}
-	return nil
+	return inOrder(all, fn)
 }
 
 // Read implements Tree.
 func (o *overlaid) Read(blob BlobID) ([]byte, error) {
-	if data, err := o.files.Read(blob); err == nil {
-		return data, nil
+	if text, ok := o.texts[blob]; ok {
+		return []byte(text), nil
 	}
 	return o.Tree.Read(blob)
 }
@@ -171,72 +173,112 @@ func scalarAt(n *yaml.Node, keys ...string) string {
 // putter holds the files that documents were put into.
 type putter struct {
 	tree  Tree
-	files MapTree         // as they become
-	were  MapTree         // as the tree has them
-	read  map[string]bool // folders whose files are known
+	below map[string][]treeFile // the tree's YAML, by folder; nil until it was walked
+	read  map[string]bool       // folders whose files are known
+	files map[string]*putFile
+	at    map[putKey]string // the file that has a document
+}
+
+// putFile is a file, cut into its documents.
+type putFile struct{ were, docs []document }
+
+type putKey struct {
+	folder string
+	kind   Kind
+	name   string
 }
 
 func (p *putter) put(folder string, d document) error {
 	if err := p.know(folder); err != nil {
 		return err
 	}
-	for _, file := range sortedKeys(p.files) {
-		if !strings.HasPrefix(file, folder+"/") {
-			continue
-		}
-		if text, ok := replaced(p.files[file], d); ok {
-			p.files[file] = text
-			return nil
-		}
+	key := putKey{folder, d.kind, d.name}
+	file, ok := p.at[key]
+	if !ok {
+		file = path.Join(folder, strings.ToLower(string(d.kind))+"-"+d.name+".yaml")
+		p.at[key] = file
 	}
-	p.files[path.Join(folder, strings.ToLower(string(d.kind))+"-"+d.name+".yaml")] = d.text
+	f := p.files[file]
+	if f == nil {
+		f = &putFile{}
+		p.files[file] = f
+	}
+	i := slices.IndexFunc(f.docs, func(o document) bool { return o.kind == d.kind && o.name == d.name })
+	if i < 0 {
+		f.docs = append(f.docs, d)
+	} else {
+		f.docs[i].text = d.text
+	}
 	return nil
 }
 
-// know reads a folder's YAML once.
+// know reads a folder's YAML once. A file that can't be cut is one document that is none of those put.
 func (p *putter) know(folder string) error {
 	if p.read[folder] {
 		return nil
 	}
 	p.read[folder] = true
-	return p.tree.Walk(func(file string, blob BlobID, mode fs.FileMode) error {
-		if !strings.HasPrefix(file, folder+"/") || !isYAML(file) || !mode.IsRegular() || blob == "" {
-			return nil
-		}
-		data, err := p.tree.Read(blob)
+	if err := p.walk(); err != nil {
+		return err
+	}
+	for _, f := range p.below[folder] {
+		data, err := p.tree.Read(f.blob)
 		if err != nil {
 			return err
 		}
-		p.files[file], p.were[file] = string(data), string(data)
+		docs, errs := cut(data)
+		if len(errs) > 0 {
+			docs = []document{{text: tidy(string(data))}}
+		}
+		p.files[f.path] = &putFile{were: docs, docs: slices.Clone(docs)}
+		for _, d := range docs {
+			if key := (putKey{folder, d.kind, d.name}); p.at[key] == "" {
+				p.at[key] = f.path
+			}
+		}
+	}
+	return nil
+}
+
+// walk sorts the tree's YAML by folder, once.
+func (p *putter) walk() error {
+	if p.below != nil {
+		return nil
+	}
+	p.below = map[string][]treeFile{}
+	return p.tree.Walk(func(name string, blob BlobID, mode fs.FileMode) error {
+		if isYAML(name) && mode.IsRegular() && blob != "" {
+			folder := putFolder(name)
+			p.below[folder] = append(p.below[folder], treeFile{name, blob, mode})
+		}
 		return nil
 	})
+}
+
+// putFolder is the folder that a file belongs to, as folderFor names it: "platform", or its tenant's or cluster's.
+func putFolder(file string) string {
+	top, rest, _ := strings.Cut(file, "/")
+	if owner, _, below := strings.Cut(rest, "/"); below && top != "platform" {
+		return top + "/" + owner
+	}
+	return top
 }
 
 // changed returns the files that aren't as they were.
 func (p *putter) changed() MapTree {
 	out := MapTree{}
-	for file, text := range p.files {
-		if was, ok := p.were[file]; !ok || was != text {
-			out[file] = text
+	for name, f := range p.files {
+		if now := texts(f.docs); !slices.Equal(now, texts(f.were)) {
+			out[name] = strings.Join(now, "---\n")
 		}
 	}
 	return out
 }
 
-// replaced returns a file's text with a document in the place of the one of its kind and name, if it has that.
-func replaced(text string, d document) (string, bool) {
-	docs, errs := cut([]byte(text))
-	i := slices.IndexFunc(docs, func(o document) bool { return o.kind == d.kind && o.name == d.name })
-	if len(errs) > 0 || i < 0 {
-		return "", false
+func texts(docs []document) []string {
+	all := make([]string, len(docs))
+	for i, d := range docs {
+		all[i] = d.text
 	}
-	if docs[i].text == d.text {
-		return text, true
-	}
-	docs[i].text = d.text
-	texts := make([]string, len(docs))
-	for i, o := range docs {
-		texts[i] = o.text
-	}
-	return strings.Join(texts, "---\n"), true
+	return all
 }

@@ -13,7 +13,9 @@ func TestPut(t *testing.T) {
 	tree := schema.MapTree{
 		"tenants/acme/acme.yaml": "# the tenant\napiVersion: hosting/v1\nkind: Tenant\nmetadata: {name: acme}\nspec: {plan: small}\n" +
 			"--- # its site\n# a comment\nkind: Webroot\nmetadata: {name: shop}\nspec: {}\n",
-		"tenants/other/other.yaml": "kind: Tenant\nmetadata: {name: other}\n",
+		"tenants/other/other.yaml":        "kind: Tenant\nmetadata: {name: other}\n",
+		"tenants/other/webroot-wiki.yaml": "kind: FQDN\nmetadata: {name: wiki.example}\n",
+		"tenants/other/webroot-docs.yaml": "half: [written\n",
 	}
 	for _, c := range []struct {
 		name, data, owner string
@@ -30,6 +32,10 @@ func TestPut(t *testing.T) {
 		}},
 		{"an owner that is named", "kind: Webroot\nmetadata: {name: blog}\n", "other", []string{"tenants"}, schema.MapTree{
 			"tenants/other/webroot-blog.yaml": "kind: Webroot\nmetadata: {name: blog}\n",
+		}},
+		{"a file of its name that holds other things keeps them", "kind: Webroot\nmetadata: {name: wiki}\n---\nkind: Webroot\nmetadata: {name: docs}\n", "other", []string{"tenants"}, schema.MapTree{
+			"tenants/other/webroot-wiki.yaml": "kind: FQDN\nmetadata: {name: wiki.example}\n---\nkind: Webroot\nmetadata: {name: wiki}\n",
+			"tenants/other/webroot-docs.yaml": "half: [written\n---\nkind: Webroot\nmetadata: {name: docs}\n",
 		}},
 		{"the platform's own", "kind: Region\nmetadata: {name: eu}\n---\nkind: Cluster\nmetadata: {name: eu-1}\n---\nkind: Shard\nmetadata: {name: web-1}\n", "", []string{"platform", "clusters"}, schema.MapTree{
 			"platform/region-eu.yaml":         "kind: Region\nmetadata: {name: eu}\n",
