@@ -26,6 +26,29 @@ metadata: {name: db-1}
 spec: {role: database, nodeCount: 1, profile: db}
 `
 
+// siteDatabase is what a site of acme's has for itself: nobody has written its password down.
+const siteDatabase = `---
+apiVersion: hosting/v1
+kind: Database
+metadata: {name: site}
+spec:
+  users:
+    - {name: site, privileges: admin, password: {generate: true, name: site-db}}
+`
+
+// sitePage logs in with the password that its environment holds, over TLS.
+const sitePage = `<?php
+header('Content-Type: text/plain');
+mysqli_report(MYSQLI_REPORT_OFF);
+$m = mysqli_init();
+$m->ssl_set(null, null, '/etc/hostctl/tls/ca.crt', null, null);
+$m->options(MYSQLI_OPT_SSL_VERIFY_SERVER_CERT, true);
+if (!@$m->real_connect($_GET['host'], 'acme_site', getenv('DB_PASSWORD'), 'acme_site', 3306, null, MYSQLI_CLIENT_SSL)) { exit('refused ' . mysqli_connect_errno()); }
+$m->query('CREATE TABLE IF NOT EXISTS visit (id INT AUTO_INCREMENT PRIMARY KEY)');
+$m->query('INSERT INTO visit VALUES ()');
+echo 'visit ', $m->insert_id;
+`
+
 const shopDatabase = `apiVersion: hosting/v1
 kind: Database
 metadata: {name: shop}
@@ -47,8 +70,21 @@ echo $r === false ? 'error ' . $m->errno : ($r === true ? 'ok' : implode(',', ar
 // asks returns what a query from a web node answers.
 func (s *site) asks(user, password, database, sql string) string {
 	s.t.Helper()
-	address := strings.TrimSpace(s.docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", s.container("db-1-0")))
-	return s.docker("exec", s.container("web-1-0"), "php", "-r", query, "--", address, user, password, database, sql)
+	return s.docker("exec", s.container("web-1-0"), "php", "-r", query, "--", s.databaseAddress(), user, password, database, sql)
+}
+
+func (s *site) databaseAddress() string {
+	s.t.Helper()
+	return strings.TrimSpace(s.docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", s.container("db-1-0")))
+}
+
+// wantVisit asks the site that has a database for its page.
+func (s *site) wantVisit(want string) {
+	s.t.Helper()
+	code, body, err := s.at.FetchPath(s.t.Context(), "shop.acme.test", "/visit.php?host="+s.databaseAddress())
+	if err != nil || code != 200 || body != want {
+		s.t.Errorf("the site with a database: %d %q, %v; want %q", code, body, err, want)
+	}
 }
 
 // TestDatabase: a tenant's database is made and used from a web node; another tenant's is out of reach. When it isn't declared
@@ -61,10 +97,27 @@ func TestDatabase(t *testing.T) {
 		s.must(os.WriteFile(filepath.Join(s.Clone(), path), []byte(text), 0o644))
 	}
 	write("clusters/eu-1/db.yaml", databaseCluster)
-	write("tenants/acme/database.yaml", fmt.Sprintf(shopDatabase, horse))
+	write("tenants/acme/database.yaml", fmt.Sprintf(shopDatabase, horse)+siteDatabase)
+	write("tenants/acme/shop/public/visit.php", sitePage)
+	s.edit("SHOP_CURRENCY: EUR", "SHOP_CURRENCY: EUR\n    DB_PASSWORD: {generate: true, name: site-db}")
 	write("tenants/globex/database.yaml", fmt.Sprintf(shopDatabase, horse))
 	s.edit("shards: {web: web-1}", "shards: {web: web-1, database: db-1}")
 	s.push("Databases of two tenants")
+	s.wantNoChanges()
+
+	s.wantVisit("visit 1")
+	hash := func() string {
+		return s.docker("exec", s.container("db-1-0"), "mysql", "-N", "-e", "SELECT HEX(authentication_string) FROM mysql.user WHERE User = 'acme_site'")
+	}
+	before := hash()
+	_, err := s.Hostctl(t.Context(), "secret", "rotate", "--generated", "acme/site-db")
+	s.must(err)
+	s.edit("SHOP_CURRENCY: EUR", "SHOP_CURRENCY: CHF")
+	s.push("Another currency, and with it the other password")
+	s.wantVisit("visit 2")
+	if hash() == before {
+		t.Error("the password was rotated, and MySQL still has the one of before")
+	}
 	s.wantNoChanges()
 
 	for _, c := range []struct{ user, password, database, sql, want string }{
