@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"hostctl/agent/apps"
@@ -16,6 +17,7 @@ import (
 	"hostctl/agent/nginx"
 	"hostctl/agent/php"
 	"hostctl/agent/runtimes"
+	"hostctl/agent/secrets"
 	"hostctl/agent/users"
 	"hostctl/agent/webroots"
 	"hostctl/executors"
@@ -34,7 +36,9 @@ func TestConformanceFar(t *testing.T) {
 	h.New = func(*testing.T) executors.Executor {
 		n.script("s6-svc -wD -d /run/service/node-agent;" + wipe + "rm -f /var/lib/hostctl/state.db; s6-svc -u /run/service/node-agent")
 		n.ready()
-		return n.dial(1)
+		far := n.dial(1)
+		far.Secrets = revealed("a value")
+		return far
 	}
 	executorstest.Test(t, h)
 }
@@ -83,7 +87,12 @@ func testInside(t *testing.T) {
 		gid, _ := strconv.Atoi(www.Gid)
 		pools, services := php.New(php.Options{Node: nodeName}), apps.New(apps.Options{Node: nodeName})
 		finish = func() { pools.Wait(); services.Wait() }
+		folder, err := secrets.Open("/var/lib/hostctl/secrets")
+		if err != nil {
+			t.Fatal(err)
+		}
 		return byKind{
+			planner.KindSecret:  valued{secrets.New(secrets.Options{Node: nodeName, Folder: folder})},
 			planner.KindUser:    users.New(users.Options{Node: nodeName}),
 			planner.KindWebroot: webroots.New(webroots.Options{GID: gid, Blobs: content}),
 			planner.KindRuntime: runtimes.New(pools, services),
@@ -97,7 +106,7 @@ func testInside(t *testing.T) {
 const wipe = `
 for s in /run/service/php-* /run/service/app-*; do test ! -e "$s" || mv "$s" $(mktemp -d /run/service/.wiped-XXXXXX); done
 s6-svscanctl -an /run/service
-rm -rf /etc/nginx/hostctl/* /etc/php/hostctl/* /run/php/* /etc/hostctl/apps /run/apps /var/lib/apps /etc/nginx/hostctl-users /srv/tenants/* /srv/tenants/.hostctl /var/lib/php/hostctl
+rm -rf /etc/nginx/hostctl/* /etc/php/hostctl/* /run/php/* /etc/hostctl/apps /run/apps /var/lib/apps /etc/nginx/hostctl-users /srv/tenants/* /srv/tenants/.hostctl /var/lib/php/hostctl /var/lib/hostctl/secrets
 s6-svc -wu -u /run/service/nginx; s6-svc -h /run/service/nginx
 for u in $(cut -d: -f1 /etc/passwd | grep ^t- || true); do pkill -9 -u $u || true; userdel $u; done
 `
@@ -107,6 +116,19 @@ func script(t *testing.T, text string) {
 	if out, err := exec.Command("sh", "-euc", text).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+}
+
+// valued gives every secret of a batch a value, as the agent's server does.
+type valued struct{ *secrets.Manager }
+
+func (v valued) Apply(ctx context.Context, cs []planner.Change) []error {
+	var values secrets.Values
+	for _, c := range cs {
+		if s, ok := c.New.(planner.Secret); ok {
+			values.Add(s, []byte("a value"))
+		}
+	}
+	return v.Manager.Apply(secrets.With(ctx, values), cs)
 }
 
 // byKind is executors as an agent has them, without the agent.
@@ -171,6 +193,16 @@ func harness(content files, run func(t *testing.T, script string)) executorstest
 	runtime2.Env, runtime2.FPM.MaxChildren = nil, 0
 	vhost2.Hostnames, vhost2.Redirects = []string{"acme.example", "shop.acme.example"}, nil
 
+	ofFile := planner.Secret{
+		Meta:   planner.Meta{Target: nodeName, Name: planner.SecretName("acme", schema.KindWebroot, "shop", "env.DB_PASSWORD"), From: acme.user.From},
+		Tenant: "acme", Cipher: strings.Repeat("ab", 32),
+	}
+	generated := ofFile
+	generated.Name, generated.Cipher = planner.SecretName("acme", schema.KindWebroot, "shop", "env.TOKEN"), ""
+	generated.Generated, generated.Generation = "token", 1
+	ofFile2, generated2 := ofFile, generated
+	ofFile2.Cipher, generated2.Generation = strings.Repeat("cd", 32), 2
+
 	twice := n.newSite("twice", 20003, false).vhost
 	twice.Redirects = []schema.Redirect{{From: "/x", To: "/y", Status: 302}, {From: "/x", To: "/z", Status: 302}}
 	service := n.newService(schema.RuntimeNode, "20", 20006, content.add("server.js", services[0].text))
@@ -182,8 +214,9 @@ func harness(content files, run func(t *testing.T, script string)) executorstest
 	second.Hostnames = first.Hostnames
 
 	return executorstest.Harness{
-		Kinds: []planner.Kind{planner.KindUser, planner.KindWebroot, planner.KindRuntime, planner.KindVhost},
+		Kinds: []planner.Kind{planner.KindSecret, planner.KindUser, planner.KindWebroot, planner.KindRuntime, planner.KindVhost},
 		Samples: []executorstest.Sample{
+			{Create: ofFile, Update: ofFile2}, {Create: generated, Update: generated2},
 			{Create: acme.user, Update: user2}, {Create: other.user},
 			{Create: acme.webroot, Update: webroot2, Keeps: true}, {Create: other.webroot, Keeps: true},
 			{Create: acme.runtime, Update: runtime2},
@@ -206,6 +239,8 @@ func harness(content files, run func(t *testing.T, script string)) executorstest
 			"file changed":          spoil(run, "echo defaced > /srv/tenants/acme/shop/public/index.php"),
 			"file removed":          spoil(run, "rm /srv/tenants/acme/shop/public/a/b.css"),
 			"site removed":          spoil(run, "rm -r /srv/tenants/acme/shop"),
+			"secret removed":        spoil(run, "rm /var/lib/hostctl/secrets/acme/webroot/shop/env.TOKEN"),
+			"secret changed":        spoil(run, "echo x >> /var/lib/hostctl/secrets/acme/webroot/shop/env.DB_PASSWORD"),
 			"user removed":          spoil(run, "userdel -f t-other"),
 			"user locked":           spoil(run, "usermod -e 1 t-acme"),
 			"nginx serves an older": spoil(run, "rm /etc/nginx/hostctl/sites.conf; nginx -s reload; sleep 0.5"), // nginx -s doesn't wait
