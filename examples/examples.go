@@ -12,7 +12,7 @@ var all embed.FS
 // Minimal is the smallest platform that serves a site: what 'hostctl init' starts with.
 func Minimal() fs.FS { return below("minimal") }
 
-// Demo is the platform that 'make demo' runs: two tenants, PHP and static sites, zones.
+// Demo is the platform that 'make demo' runs: tenants with sites in each runtime, a database, zones.
 func Demo() fs.FS { return below("demo") }
 
 func below(name string) fs.FS {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -34,16 +35,16 @@ func TestManifest(t *testing.T) {
 		Meta: schema.Meta{Kind: "Cluster", Name: "eu-1"}, Region: "eu", Subnet: "10.77.0.0/24", HAProxy: schema.Infrastructure{Profile: "lb", Count: 1},
 		PowerDNS: schema.Infrastructure{Profile: "dns", Count: 1}, ServiceDB: schema.Infrastructure{Profile: "servicedb", Count: 1},
 	})
-	check("shard", m.Shards[0], schema.Shard{Meta: schema.Meta{Kind: "Shard", Name: "web-1"}, Cluster: "eu-1", Role: "web", NodeCount: 2, Profile: "web"})
-	check("plan", m.Plans[1].Resources, schema.Resources{Memory: 512 << 20, CPU: 1, Disk: 5 << 30})
-	check("fqdn", m.FQDNs[4], schema.FQDN{Meta: schema.Meta{Kind: "FQDN", Name: "www.globex.test", Tenant: "globex"}, Hostname: "www.globex.test", Webroot: "www", ManageDNS: true, TTL: 600})
-	check("zone", m.Zones[0], schema.Zone{
+	check("shard", named(t, m.Shards, "web-1"), schema.Shard{Meta: schema.Meta{Kind: "Shard", Name: "web-1"}, Cluster: "eu-1", Role: "web", NodeCount: 2, Profile: "web"})
+	check("plan", named(t, m.Plans, "small").Resources, schema.Resources{Memory: 512 << 20, CPU: 1, Disk: 5 << 30})
+	check("fqdn", named(t, m.FQDNs, "www.globex.test"), schema.FQDN{Meta: schema.Meta{Kind: "FQDN", Name: "www.globex.test", Tenant: "globex"}, Hostname: "www.globex.test", Webroot: "www", ManageDNS: true, TTL: 600})
+	check("zone", named(t, m.Zones, "hosting"), schema.Zone{
 		Meta: schema.Meta{Kind: "Zone", Name: "hosting"}, Cluster: "eu-1", Domain: "hosting.test", Nameservers: []string{"ns1.hosting.test", "ns2.hosting.test"}, TTL: 300,
 	})
-	check("record", m.Records[len(m.Records)-1], schema.ZoneRecord{
+	check("record", named(t, m.Records, "status"), schema.ZoneRecord{
 		Meta: schema.Meta{Kind: "ZoneRecord", Name: "status", Tenant: "globex"}, Zone: "globex", FQDN: "status.globex.test", Type: "CNAME", TTL: 600, Values: []string{"www.globex.test."},
 	})
-	shop := m.Webroots[1]
+	shop := named(t, m.Webroots, "shop")
 	content := shop.Content
 	shop.Content = nil
 	check("webroot", shop, schema.Webroot{
@@ -55,9 +56,19 @@ func TestManifest(t *testing.T) {
 	if len(content) != 1 || content[0].Path != "public/index.php" || content[0].Size == 0 || len(content[0].Blob) != 40 {
 		t.Errorf("content: %+v", content)
 	}
-	if got := m.FQDNs[1].Position.String(); got != "tenants/acme/shop.yaml:18:7" {
+	if got := named(t, m.FQDNs, "shop.acme.test").Position.String(); got != "tenants/acme/shop.yaml:18:7" {
 		t.Errorf("the position of shop.acme.test is %s", got)
 	}
+}
+
+// named returns the one resource of a name.
+func named[R any](t *testing.T, all []R, name string) R {
+	t.Helper()
+	i := slices.IndexFunc(all, func(r R) bool { return reflect.ValueOf(r).FieldByName("Name").String() == name })
+	if i < 0 {
+		t.Fatalf("there is no %T %s", *new(R), name)
+	}
+	return all[i]
 }
 
 // TestShortFormIsLongForm: the entries of fqdns and records are the same resources as documents of their own.

@@ -80,16 +80,11 @@ func (d demo) leave(ctx context.Context, at platform.Endpoints) error {
 
 // uploadFile puts a file into the tenant's site, as the tenant would.
 func (d demo) uploadFile(ctx context.Context) error {
-	status, err := d.Status(ctx)
+	node, err := d.container(ctx, "web-1-0")
 	if err != nil {
 		return err
 	}
-	node, err := exec.CommandContext(ctx, "docker", "ps", "--quiet",
-		"--filter", "label=hostctl.instance="+status.Instance, "--filter", "name=web-1-0").Output()
-	if err != nil {
-		return fmt.Errorf("find web-1-0: %w", err)
-	}
-	c := exec.CommandContext(ctx, "docker", "exec", "--interactive", "--user", "20001", strings.TrimSpace(string(node)), "tee", upload)
+	c := exec.CommandContext(ctx, "docker", "exec", "--interactive", "--user", "20001", node, "tee", upload)
 	c.Stdin = strings.NewReader("<p>uploaded by globex\n")
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("upload: %w: %s", err, out)

@@ -66,6 +66,9 @@ func (d demo) up(ctx context.Context) error {
 	if err := d.prove(ctx, at); err != nil {
 		return err
 	}
+	if err := d.everything(ctx, at); err != nil {
+		return err
+	}
 	if err := d.edit(ctx, at); err != nil {
 		return err
 	}
@@ -113,13 +116,13 @@ func (d demo) firstPush(ctx context.Context) error {
 	if err := os.CopyFS(d.Clone(), examples.Demo()); err != nil {
 		return fmt.Errorf("write the example: %w", err)
 	}
-	return d.Push(ctx, "A platform with two tenants")
+	return d.Push(ctx, "A platform with its tenants")
 }
 
 // writeEnv writes .demo/env, to be sourced by a shell.
 func (d demo) writeEnv(at platform.Endpoints) error {
-	env := fmt.Sprintf("DEMO_HTTP=%s\nDEMO_DNS=%s\nDEMO_REPO='%s'\nDEMO_CLONE='%s'\nDEMO_HOSTCTL='%s --state %s'\n",
-		at.HTTP, at.DNS, d.Repo(), d.Clone(), d.Program("hostctl"), d.State())
+	env := fmt.Sprintf("DEMO_HTTP=%s\nDEMO_HTTPS=%s\nDEMO_DNS=%s\nDEMO_REPO='%s'\nDEMO_CLONE='%s'\nDEMO_HOSTCTL='%s --state %s'\n",
+		at.HTTP, at.HTTPS, at.DNS, d.Repo(), d.Clone(), d.Program("hostctl"), d.State())
 	return os.WriteFile(filepath.Join(d.Dir, "env"), []byte(env), 0o644)
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -55,16 +56,16 @@ func (d demo) prove(ctx context.Context, at platform.Endpoints) error {
 
 // firstWords returns the first line with words of a page.
 func firstWords(body string) string {
-	for line := range strings.Lines(body) {
-		if line = strings.TrimSpace(tags.Replace(line)); line != "" && line[0] != '<' {
+	for line := range strings.Lines(markup.ReplaceAllString(body, "")) {
+		if line = strings.TrimSpace(line); line != "" {
 			return line
 		}
 	}
-	return strings.TrimSpace(body[:min(len(body), 60)])
+	return ""
 }
 
-// tags are those that a line of words may stand in.
-var tags = strings.NewReplacer("<h1>", "", "</h1>", "", "<p>", "", "</p>", "")
+// markup is what of a page isn't words to read.
+var markup = regexp.MustCompile(`(?s)<title>.*?</title>|<[^>]*>`)
 
 // edited is the file that the demo edits, the words of the line below which it adds one, and what it adds.
 const (

@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hostctl/examples"
 	"hostctl/tests/platform"
 )
 
@@ -164,7 +163,7 @@ func (c *trap) links(clone string) {
 func TestG12_HostileRepository(t *testing.T) {
 	t.Parallel()
 	s, c := hostileSite(t), newTrap(t)
-	s.must(os.CopyFS(s.Clone(), examples.Demo()))
+	s.must(s.WriteSites())
 	s.must(s.Replace("unix:///var/run/docker.sock", "unix://"+filepath.Join(s.Dir, "nobody.sock")))
 	c.bait(s.Clone())
 

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"hostctl/examples"
 	"hostctl/tests/platform"
 )
 
@@ -90,7 +89,7 @@ func (o *output) take() string {
 	return s
 }
 
-// newSite makes a platform with examples/demo in its clone, not yet pushed, and removes all of it after the test.
+// newSite makes a platform with the sites of examples/demo in its clone, not yet pushed, and removes all of it after the test.
 func newSite(t *testing.T) *site {
 	t.Helper()
 	return newSiteOf(t, programs)
@@ -111,7 +110,7 @@ func newSiteOf(t *testing.T, bin string) *site {
 	s.must(s.Init(ctx))
 	s.startHostd()
 	s.must(s.MakeClone(ctx))
-	s.must(os.CopyFS(s.Clone(), examples.Demo()))
+	s.must(s.WriteSites())
 	s.moveOff()
 	return s
 }

@@ -62,7 +62,6 @@ func TestServices(t *testing.T) {
 		s.must(os.MkdirAll(filepath.Dir(file), 0o755))
 		s.must(os.WriteFile(file, []byte(text), 0o644))
 	}
-	s.edit("    - type: static\n", "    - type: static\n    - {type: node, versions: [\"20\"]}\n    - {type: python, versions: [\"3.13\"]}\n    - {type: ruby, versions: [\"3.3\"]}\n")
 	s.push("A site in each runtime")
 	hosts := []string{"node.acme.test", "python.acme.test", "ruby.acme.test"}
 	served := func(words string) {

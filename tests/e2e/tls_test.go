@@ -2,16 +2,11 @@ package e2e
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -20,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hostctl/tests/platform"
 )
 
 // TestTLS: by pushes alone, host names get TLS with certificates of their own and with those that their tenant brings, which
@@ -63,7 +60,8 @@ func TestTLS(t *testing.T) {
 // brings is a tenant who brings a certificate, renews it, and then makes a mistake.
 func (s *site) brings(v visitor) {
 	s.t.Helper()
-	ca := newAuthority(s.t)
+	ca, err := platform.NewAuthority("test authority")
+	s.must(err)
 	s.write("tenants/acme/docs-cert.yaml", `apiVersion: hosting/v1
 kind: Certificate
 metadata: {name: docs}
@@ -74,7 +72,8 @@ spec:
     certRef: docs.pem
     keyRef: {secretRef: {file: docs-key.sops.yaml, key: key}}
 `)
-	chain, key := ca.issue("docs.acme.test")
+	chain, key, err := ca.Issue("docs.acme.test")
+	s.must(err)
 	s.bring(chain, key)
 	s.push("acme: a certificate for docs.acme.test")
 	first := v.serves(ca)
@@ -97,12 +96,13 @@ spec:
 			default:
 			}
 			asked++
-			if got := v.get(ca.pool(), "https://docs.acme.test/"); got != "200 " {
+			if got := v.get(ca.Pool(), "https://docs.acme.test/"); got != "200 " {
 				failed += ", failed: " + got
 			}
 		}
 	}()
-	chain, key = ca.issue("docs.acme.test")
+	chain, key, err = ca.Issue("docs.acme.test")
+	s.must(err)
 	s.bring(chain, key)
 	s.push("acme: the certificate renewed")
 	close(stop)
@@ -116,7 +116,8 @@ spec:
 		s.t.Error("the certificate before is still served")
 	}
 
-	other, _ := ca.issue("docs.acme.test")
+	other, _, err := ca.Issue("docs.acme.test")
+	s.must(err)
 	s.write("tenants/acme/docs.pem", other)
 	printed := s.pushOnly("acme: a chain without its key")
 	if !strings.Contains(printed, "the key isn't that of the first certificate") {
@@ -158,18 +159,10 @@ type visitor struct {
 
 func (s *site) visitor() visitor {
 	s.t.Helper()
-	v := visitor{t: s.t, http: s.at.HTTP}
-	st, err := s.Status(s.t.Context())
-	s.must(err)
-	for _, e := range st.Endpoints {
-		if e.Role == "lb" && e.Name == "https" {
-			v.https = e.Address
-		}
+	if s.at.HTTPS == "" {
+		s.t.Fatal("no port named https is published")
 	}
-	if v.https == "" {
-		s.t.Fatalf("no port named https is published: %v", st.Endpoints)
-	}
-	return v
+	return visitor{t: s.t, http: s.at.HTTP, https: s.at.HTTPS}
 }
 
 // handshake connects with TLS for a name, "" for none.
@@ -184,10 +177,10 @@ func (v visitor) handshake(name string, roots *x509.CertPool) (tls.ConnectionSta
 }
 
 // serves returns the certificate that docs.acme.test is answered with, in PEM form; it must be the authority's.
-func (v visitor) serves(ca *authority) string {
+func (v visitor) serves(ca *platform.Authority) string {
 	v.t.Helper()
 	const name = "docs.acme.test"
-	state, err := v.handshake(name, ca.pool())
+	state, err := v.handshake(name, ca.Pool())
 	if err != nil {
 		v.t.Errorf("%s: %v", name, err)
 		return ""
@@ -195,12 +188,12 @@ func (v visitor) serves(ca *authority) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: state.PeerCertificates[0].Raw}))
 }
 
-func (v visitor) wait(name string, ca *authority) (err error) {
+func (v visitor) wait(name string, ca *platform.Authority) (err error) {
 	deadline := time.After(time.Minute)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if _, err = v.handshake(name, ca.pool()); err == nil {
+		if _, err = v.handshake(name, ca.Pool()); err == nil {
 			return nil
 		}
 		select {
@@ -237,69 +230,4 @@ func (v visitor) get(roots *x509.CertPool, url string) string {
 		return err.Error()
 	}
 	return fmt.Sprintf("%d %s", resp.StatusCode, resp.Header.Get("Location")+resp.Header.Get("Strict-Transport-Security"))
-}
-
-// authority issues certificates.
-type authority struct {
-	t    *testing.T
-	root *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{t: t}
-	a.key = a.newKey()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(1000 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
-	if err == nil {
-		a.root, err = x509.ParseCertificate(der)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-func (a *authority) newKey() *ecdsa.PrivateKey {
-	a.t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return k
-}
-
-// issue returns a chain and its key in PEM form.
-func (a *authority) issue(host string) (chain, key string) {
-	a.t.Helper()
-	k := a.newKey()
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: serial, DNSNames: []string{host}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(900 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, a.root, k.Public(), a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	for _, c := range [][]byte{der, a.root.Raw} {
-		chain += string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c}))
-	}
-	return chain, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
-}
-
-func (a *authority) pool() *x509.CertPool {
-	p := x509.NewCertPool()
-	p.AddCert(a.root)
-	return p
 }

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"hostctl/examples"
 	"hostctl/reconciler"
 	"hostctl/reconciler/inventory"
 	"hostctl/reconciler/web"
@@ -46,7 +45,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.b.Write(p)
 }
 
-// newWorld makes a platform with examples/demo in its clone, not yet pushed, and hostd beside it. All of it is removed
+// newWorld makes a platform with the sites of examples/demo in its clone, not yet pushed, and hostd beside it. All of it is removed
 // after the test.
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -72,7 +71,7 @@ func emptyWorld(t *testing.T) *world {
 	})
 	must(t, w.Init(t.Context()))
 	must(t, w.MakeClone(t.Context()))
-	must(t, os.CopyFS(w.Clone(), examples.Demo()))
+	must(t, w.WriteSites())
 	release, err = w.MoveOff()
 	must(t, err)
 	w.hostd.record()

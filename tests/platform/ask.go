@@ -12,8 +12,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Endpoints is where the platform answers: host:port of HAProxy and of PowerDNS.
-type Endpoints struct{ HTTP, DNS string }
+// Endpoints is where the platform answers: host:port of HAProxy and of PowerDNS. HTTPS is "" where that isn't published.
+type Endpoints struct{ HTTP, HTTPS, DNS string }
 
 // Endpoints asks hostctl where the platform answers.
 func (p Platform) Endpoints(ctx context.Context) (Endpoints, error) {
@@ -26,6 +26,8 @@ func (p Platform) Endpoints(ctx context.Context) (Endpoints, error) {
 		switch {
 		case e.Role == "lb" && e.Name == "http" && at.HTTP == "":
 			at.HTTP = e.Address
+		case e.Role == "lb" && e.Name == "https" && at.HTTPS == "":
+			at.HTTPS = e.Address
 		case e.Role == "dns" && e.Protocol == "udp" && at.DNS == "":
 			at.DNS = e.Address
 		}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+
+	"hostctl/examples"
 )
 
 // MoveOff gives the demo's repository in the clone a network and ports that no other platform on this machine has, those
@@ -21,6 +23,20 @@ func (p Platform) MoveOff() (release func(), err error) {
 		p.Replace("10.77.0.0/24", fmt.Sprintf("10.78.%d.0/24", slot)),
 		p.Replace("{first: 20000, last: 20999}", fmt.Sprintf("{first: %d, last: %d}", 21000+slot*20, 21000+slot*20+19)),
 	)
+}
+
+// WriteSites writes examples/demo into the clone, without the tenants that have more than sites and what they alone need:
+// most tests are quicker with less.
+func (p Platform) WriteSites() error {
+	if err := os.CopyFS(p.Clone(), examples.Demo()); err != nil {
+		return fmt.Errorf("write the example: %w", err)
+	}
+	for _, more := range []string{"tenants/initech", "clusters/eu-1/data.yaml"} {
+		if err := os.RemoveAll(filepath.Join(p.Clone(), more)); err != nil {
+			return fmt.Errorf("write the example: %w", err)
+		}
+	}
+	return nil
 }
 
 // takeSlot reserves one of 200 places on this machine: it is taken as long as its port is.

@@ -1,0 +1,1 @@
+run ->(env) { [200, {'content-type' => 'text/plain'}, ["blog of initech: ruby #{RUBY_VERSION}, by #{ENV['AUTHOR']}\n"]] }
