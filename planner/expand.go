@@ -20,19 +20,20 @@ type expansion struct {
 	live   Live
 	policy Policy
 
-	desired  State
-	alloc    *allocator
-	clusters map[string]*cluster
-	groups   []*group // all groups of nodes, in the order of tiers, then name
-	shards   map[string]*group
-	nodes    map[string]*node
-	hosts    map[string]*host
-	index    liveIndex
-	sites    []site
-	certs    map[[2]string]*schema.Certificate // by tenant and name
-	problems []string
-	notes    []string
-	noted    map[string]bool // tenants that notes come from though nothing may change; "" is the platform
+	desired   State
+	alloc     *allocator
+	clusters  map[string]*cluster
+	groups    []*group // all groups of nodes, in the order of tiers, then name
+	shards    map[string]*group
+	nodes     map[string]*node
+	hosts     map[string]*host
+	index     liveIndex
+	sites     []site
+	certs     map[[2]string]*schema.Certificate // by tenant and name
+	suspended map[string]string                 // tenant -> why
+	problems  []string
+	notes     []string
+	noted     map[string]bool // tenants that notes come from though nothing may change; "" is the platform
 }
 
 // cluster is a Cluster with the groups of nodes that serve it.
@@ -46,14 +47,15 @@ type cluster struct {
 func expand(m schema.Manifest, live Live, p Policy) (*expansion, error) {
 	x := &expansion{
 		m: m, live: live, policy: p,
-		desired:  make(State, len(live.State)+len(m.FQDNs)*2+len(m.Webroots)*3),
-		alloc:    newAllocator(live.Allocations),
-		clusters: map[string]*cluster{},
-		shards:   map[string]*group{},
-		nodes:    map[string]*node{},
-		hosts:    map[string]*host{},
-		index:    indexLive(live),
-		noted:    map[string]bool{},
+		desired:   make(State, len(live.State)+len(m.FQDNs)*2+len(m.Webroots)*3),
+		alloc:     newAllocator(live.Allocations),
+		clusters:  map[string]*cluster{},
+		shards:    map[string]*group{},
+		nodes:     map[string]*node{},
+		hosts:     map[string]*host{},
+		index:     indexLive(live),
+		noted:     map[string]bool{},
+		suspended: suspendedIn(m),
 	}
 	x.expandNodes()
 	if len(x.problems) == 0 { // without nodes the rest would only repeat what is wrong with them

@@ -117,6 +117,7 @@ func (x *expansion) expandDatabaseUser(u *schema.DatabaseUser, homes map[string]
 		Meta:   Meta{Target: db.Target, Name: siteName(u.Tenant, u.Name), From: ownerOf(u.Meta), On: []Ref{db.Ref()}},
 		Tenant: u.Tenant, Account: mysqlName(u.Tenant, u.Name), Schema: db.Schema,
 		Privileges: u.Privileges, Hosts: hosts, PasswordHash: u.PasswordHash, Limits: u.Limits,
+		Locked: x.isSuspended(u.Tenant),
 	}
 	if best := x.shards[db.Target].best; u.Password != nil && len(best) > 0 {
 		var ref Ref

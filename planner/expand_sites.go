@@ -52,6 +52,7 @@ func (x *expansion) expandSites() {
 		f := &x.m.FQDNs[i]
 		fqdns[[2]string{f.Tenant, f.Webroot}] = append(fqdns[[2]string{f.Tenant, f.Webroot}], f)
 	}
+	x.suspendRedirects(fqdns)
 	x.sites = make([]site, 0, len(x.m.Webroots))
 	for i := range x.m.Webroots {
 		w := &x.m.Webroots[i]
@@ -87,7 +88,7 @@ func (x *expansion) expandTenant(t *schema.Tenant) {
 	owner, uid := ownerOf(t.Meta), x.uid(t.Name)
 	owner.Tenant = t.Name
 	for _, n := range g.nodes {
-		x.add(User{Meta: Meta{Target: n.name, Name: t.Name, From: owner, On: n.ready}, Login: login(t.Name), UID: uid})
+		x.add(User{Meta: Meta{Target: n.name, Name: t.Name, From: owner, On: n.ready}, Login: login(t.Name), UID: uid, Locked: t.Suspended})
 	}
 }
 
@@ -115,8 +116,13 @@ func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingP
 			if plan != nil {
 				r.MemoryLimit = plan.Resources.Memory
 			}
-			x.add(r)
-			needs = append(needs, r.Ref())
+			if x.isSuspended(w.Tenant) {
+				needs = append(needs, user)
+				sortRefs(needs)
+			} else {
+				x.add(r)
+				needs = append(needs, r.Ref())
+			}
 		} else {
 			needs = []Ref{user, root.Ref()}
 		}
@@ -127,6 +133,7 @@ func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingP
 			Meta:   Meta{Target: n.name, Name: s.name, From: owner, On: needs},
 			Tenant: w.Tenant, Site: folder, Hostnames: s.hostnames, DocumentRoot: w.DocumentRoot,
 			Type: w.Runtime.Type, Version: w.Runtime.Version, Redirects: w.Redirects, Serving: w.Serving,
+			Suspended: x.isSuspended(w.Tenant),
 		})
 	}
 }

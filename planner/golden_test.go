@@ -82,6 +82,7 @@ func caseOf(t *testing.T, ar *txtar.Archive) (schema.Manifest, planner.Live, pla
 			t.Fatal(err)
 		}
 		live = applied(p)
+		live.Memory = p.Remember
 		live.Images = images
 	}
 	for name, data := range over {

@@ -26,7 +26,7 @@ var things = []Kind{KindContainer, KindWebroot, KindDatabase, KindZone, KindRRse
 func (d *draft) lostObjects() []*loss {
 	var out []*loss
 	for ref, have := range d.live.State {
-		if d.live.Dirty[ref].Gone || !active(have) {
+		if d.live.Dirty[ref].Gone || !active(have) && !d.wasSuspended(have) || d.suspends(have) {
 			continue
 		}
 		want, ok := d.desired[ref]

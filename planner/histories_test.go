@@ -52,6 +52,7 @@ type wish struct {
 	records    map[string]string    // owner name -> type
 	zoneTTL    int
 	tenantZone bool
+	suspended  map[string]bool // tenants
 }
 
 var (
@@ -66,7 +67,7 @@ func firstWish() wish {
 	return wish{
 		lbs: 1, dns: 1, webImage: "web:1", lbImage: "lb:1", nodes: map[string]int{"web-1": 2}, drain: map[string]bool{}, zoneTTL: 300,
 		home: map[string]string{"acme": "web-1"}, sites: map[[2]string]string{{"acme", "blog"}: "8.3"}, ini: map[[2]string]string{},
-		names: map[string][2]string{"a.z.test": {"acme", "blog"}}, records: map[string]string{},
+		names: map[string][2]string{"a.z.test": {"acme", "blog"}}, records: map[string]string{}, suspended: map[string]bool{},
 	}
 }
 
@@ -76,7 +77,7 @@ func (w *wish) mutate(t *rapid.T) {
 	site := [2]string{tenant, rapid.SampledFrom(siteNames).Draw(t, "site")}
 	name := rapid.SampledFrom(hostNames).Draw(t, "name")
 	shard := rapid.SampledFrom(shardNames).Draw(t, "shard")
-	switch rapid.IntRange(0, 15).Draw(t, "mutation") {
+	switch rapid.IntRange(0, 16).Draw(t, "mutation") {
 	case 0:
 		w.lbs = rapid.IntRange(1, 2).Draw(t, "lbs")
 	case 1:
@@ -107,6 +108,8 @@ func (w *wish) mutate(t *rapid.T) {
 		w.dns = rapid.IntRange(1, 2).Draw(t, "dns")
 		w.memory = rapid.SampledFrom([]int64{0, 1 << 30}).Draw(t, "memory")
 		w.tenantZone = rapid.Bool().Draw(t, "tenant zone")
+	case 16:
+		w.suspended[tenant] = rapid.Bool().Draw(t, "suspended")
 	}
 	w.repair()
 }
@@ -169,7 +172,7 @@ func (w *wish) declareShards(m *schema.Manifest) {
 func (w *wish) declareTenants(m *schema.Manifest) {
 	for _, t := range tenantNames {
 		if w.home[t] != "" {
-			m.Tenants = append(m.Tenants, schema.Tenant{Meta: meta(schema.KindTenant, t, t), WebShard: w.home[t]})
+			m.Tenants = append(m.Tenants, schema.Tenant{Meta: meta(schema.KindTenant, t, t), WebShard: w.home[t], Suspended: w.suspended[t]})
 		}
 	}
 	for _, s := range slices.SortedFunc(maps.Keys(w.sites), func(a, b [2]string) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) }) {

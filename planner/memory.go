@@ -17,6 +17,7 @@ type Memory struct {
 	Keep       map[schema.Kind]time.Duration `json:"keep,omitempty"`       // see schema.Platform
 	Allowed    []string                      `json:"allowed,omitempty"`    // of Policy.AllowDestroy: what is still to go, on nodes that couldn't be reached
 	Frozen     map[string]string             `json:"frozen,omitempty"`     // tenant -> commit whose files count
+	Suspended  map[string]string             `json:"suspended,omitempty"`  // tenant -> why, "" where nobody says
 }
 
 // Begun returns what is remembered as soon as a plan is being carried out, well or not: what it protects is protected
@@ -25,6 +26,7 @@ type Memory struct {
 func (m Memory) Begun(next Memory) Memory {
 	m.Protected = union(m.Protected, next.Protected)
 	m.Frozen = next.Frozen
+	m.Suspended = either(m.Suspended, next.Suspended)
 	m.Allowed = union(m.Allowed, next.Allowed)
 	return m
 }
@@ -59,7 +61,7 @@ func (m Memory) guardrails() schema.Guardrails {
 // remember returns what is to be remembered of a plan.
 func (x *expansion) remember(allowed []string) Memory {
 	rails := x.m.Platform.Guardrails
-	out := Memory{Protected: Protected(x.m), Guardrails: &rails, Keep: maps.Clone(x.m.Platform.Keep), Allowed: allowed}
+	out := Memory{Protected: Protected(x.m), Guardrails: &rails, Keep: maps.Clone(x.m.Platform.Keep), Allowed: allowed, Suspended: suspendedIn(x.m)}
 	if rails == (schema.Guardrails{}) {
 		out.Guardrails = nil
 	}

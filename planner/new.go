@@ -47,6 +47,7 @@ func (d *draft) plan() (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
+	d.noteSuspended()
 	plan.Remember, plan.Notes = x.remember(allowed), x.allNotes()
 	return plan, nil
 }

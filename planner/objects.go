@@ -86,9 +86,9 @@ func (o Agent) Ref() Ref { return o.ref(KindAgent) }
 // User is a tenant's Unix user on a node. Name: the tenant.
 type User struct {
 	Meta
-	Login  string `json:"login"` // derived from the tenant's name, never the raw name
-	UID    int    `json:"uid"`   // also the gid of its own group
-	Locked bool   `json:"locked,omitempty"`
+	Login  string `json:"login"`            // derived from the tenant's name, never the raw name
+	UID    int    `json:"uid"`              // also the gid of its own group
+	Locked bool   `json:"locked,omitempty"` // no way in, and nothing runs as it
 }
 
 // Ref implements Object.
@@ -147,6 +147,7 @@ type Vhost struct {
 	Version      string             `json:"version,omitempty"` // of the runtime that it passes requests to
 	Redirects    []schema.Redirect  `json:"redirects,omitempty"`
 	Serving      schema.Serving     `json:"serving,omitzero"`
+	Suspended    bool               `json:"suspended,omitempty"` // all is answered with 503, by the web server alone
 }
 
 // Ref implements Object.

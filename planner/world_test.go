@@ -352,7 +352,7 @@ func (w *world) lacks(ref planner.Ref, o planner.Object, ready map[[2]string][]s
 		need(planner.Ref{Kind: planner.KindUser, Target: ref.Target, Name: o.Tenant})
 	case planner.Vhost:
 		need(planner.Ref{Kind: planner.KindUser, Target: ref.Target, Name: o.Tenant})
-		if o.Version != "" {
+		if o.Version != "" && !o.Suspended {
 			need(planner.Ref{Kind: planner.KindRuntime, Target: ref.Target, Name: ref.Name + "/php-" + o.Version})
 		}
 	case planner.Server:

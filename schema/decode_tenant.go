@@ -14,11 +14,24 @@ func decodeTenant(d *decoder, spec *yaml.Node) any {
 	d.mark("spec.plan", child(spec, "plan"))
 	d.mark("spec.shards.web", web)
 	d.mark("spec.shards.database", database)
-	return &Tenant{
+	t := &Tenant{
 		Plan:          d.value(child(spec, "plan"), CheckSlug),
 		WebShard:      d.value(web, CheckSlug),
 		DatabaseShard: d.value(database, CheckSlug),
 		Contact:       d.value(child(spec, "contact"), CheckMailAddress),
+	}
+	d.suspension(t)
+	return t
+}
+
+// suspension decodes whether a tenant is suspended, and why.
+func (d *decoder) suspension(t *Tenant) {
+	meta := child(d.root, "metadata")
+	suspended, reason := child(meta, "suspended"), child(meta, "suspendReason")
+	t.Suspended = d.flag(suspended, false)
+	t.SuspendReason = d.value(reason, func(s string) error { return CheckText(s, 255) })
+	if reason != nil && !d.flag(suspended, suspended != nil) {
+		d.fail(reason, "is the reason of what isn't so: add suspended: true, or take it out")
 	}
 }
 

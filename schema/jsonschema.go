@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -84,6 +85,7 @@ func assemble(kind Kind) (map[string]any, error) {
 	var own struct {
 		Description  string         `json:"description"`
 		OptionalName bool           `json:"optionalName"`
+		Metadata     map[string]any `json:"metadata"` // keys that this kind alone has
 		Spec         map[string]any `json:"spec"`
 	}
 	if err := readJSON("common", &common); err != nil {
@@ -94,10 +96,11 @@ func assemble(kind Kind) (map[string]any, error) {
 	}
 	required := []any{"apiVersion", "kind", "metadata", "spec"}
 	own.Spec["description"] = "What is wanted."
+	properties := common.Metadata["properties"].(map[string]any)
+	maps.Copy(properties, own.Metadata)
 	if own.OptionalName {
 		required = []any{"apiVersion", "kind", "spec"}
 		delete(common.Metadata, "required")
-		properties := common.Metadata["properties"].(map[string]any)
 		properties["name"] = map[string]any{"type": "string", "description": "Identity of the resource; derived where left out."}
 	}
 	document := map[string]any{

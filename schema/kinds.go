@@ -264,6 +264,8 @@ type Tenant struct {
 	WebShard      string
 	DatabaseShard string // of those Databases that name none
 	Contact       string
+	Suspended     bool   // nothing of it runs or lets anybody in, and nothing of it is lost; its sites answer that
+	SuspendReason string // for people who run the platform
 }
 
 // Webroot is a site: files, a runtime, a virtual host.

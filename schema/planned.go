@@ -13,8 +13,11 @@ var plannedKinds = map[string]bool{
 
 // plannedMeta are keys of metadata that later versions serve.
 var plannedMeta = map[string]bool{
-	"metadata.adopt": true, "metadata.suspended": true, "metadata.suspendReason": true,
+	"metadata.adopt": true,
 }
+
+// tenantMeta are keys of metadata that a Tenant alone has.
+var tenantMeta = map[string]bool{"metadata.suspended": true, "metadata.suspendReason": true}
 
 // plannedFields are keys of a kind that later versions serve.
 var plannedFields = map[Kind]map[string]bool{
@@ -40,6 +43,9 @@ var refusedFields = map[Kind]map[string]string{
 func plannedField(kind Kind, field string) string {
 	if text := refusedFields[kind][field]; text != "" {
 		return text
+	}
+	if tenantMeta[field] {
+		return "only a Tenant is suspended, with all that it has; take it out"
 	}
 	if plannedMeta[field] || plannedFields[kind][field] {
 		return "isn't supported by this version of hostctl; take it out"

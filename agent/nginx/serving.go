@@ -82,6 +82,16 @@ func renderMaintenance(w *writer) {
 	w.line("    location / { return 503; }")
 }
 
+// suspendedPage is what visitors see of a suspended tenant's sites. Why it is suspended isn't theirs to know.
+const suspendedPage = `<!doctype html><html lang=en><meta charset=utf-8><title>Suspended</title><p>This site is suspended.</p></html>`
+
+// renderSuspended answers everything with 503, whoever asks, and with nothing of the site's own.
+func renderSuspended(w *writer) {
+	w.line("    add_header Cache-Control no-store always;")
+	w.line("    default_type text/html;")
+	w.line("    location / { return 503 %s; }", quote(suspendedPage))
+}
+
 // users is a file of names and password hashes (ngx_http_auth_basic_module).
 func users(a *schema.HTTPAuth) []byte {
 	var b strings.Builder

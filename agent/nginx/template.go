@@ -109,6 +109,11 @@ func render(v planner.Vhost, p paths) ([]byte, error) {
 	// A reload closes connections that are kept idle, also one on which a load balancer is just sending its next request.
 	// From 1.27.4 on keepalive_min_timeout prevents that; before, a request that isn't safe to repeat could be lost.
 	w.line("    keepalive_timeout 0;")
+	if v.Suspended {
+		renderSuspended(w)
+		w.line("}")
+		return []byte(w.String()), nil
+	}
 	renderServing(w, v, p)
 	if v.Serving.Maintenance != nil {
 		renderMaintenance(w)

@@ -199,3 +199,30 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+// The sites of a suspended tenant answer by themselves: with nothing of the site's own, whoever asks.
+func TestSuspended(t *testing.T) {
+	v := vhost()
+	v.Suspended = true
+	v.Serving.Auth = &schema.HTTPAuth{Realm: "staff"}
+	v.Serving.Maintenance = &schema.Maintenance{Page: "/wait.html"}
+	text, err := render(v, testPaths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, own := range []string{"fastcgi_pass", "auth_basic", "/wait.html", "301"} {
+		_, config, _ := strings.Cut(string(text), "\n") // the first line is the object
+		if strings.Contains(config, own) {
+			t.Errorf("a suspended site has %s:\n%s", own, text)
+		}
+	}
+	if got, err := parse(text, testPaths); err != nil || !got.Suspended {
+		t.Errorf("read back: %+v, %v", got, err)
+	}
+	directives, err := tokens(string(text))
+	if err != nil || !slices.ContainsFunc(directives, func(d []string) bool {
+		return len(d) == 5 && d[1] == "return" && d[2] == "503" && d[3] == suspendedPage
+	}) {
+		t.Errorf("no page: %v\n%s", err, text)
+	}
+}

@@ -112,14 +112,16 @@ func (m *Manager) make(ctx context.Context, u planner.User) error {
 		}
 	}
 	have, there := find(all, u.Login)
-	if !there {
-		return m.create(ctx, u)
+	switch {
+	case !there:
+		err = m.create(ctx, u)
+	case have.home != home(u.Name) || have.shell != shell || have.locked != u.Locked:
+		_, err = m.run(ctx, "usermod", "--home", home(u.Name), "--shell", shell, "--expiredate", expiry(u), u.Login)
 	}
-	if have.home == home(u.Name) && have.shell == shell && have.locked == u.Locked {
-		return nil
+	if err != nil || !u.Locked {
+		return err
 	}
-	_, err = m.run(ctx, "usermod", "--home", home(u.Name), "--shell", shell, "--expiredate", expiry(u), u.Login)
-	return err
+	return m.end(ctx, u.UID)
 }
 
 const shell = "/usr/sbin/nologin"

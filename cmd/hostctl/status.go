@@ -30,7 +30,8 @@ type statusReport struct {
 	Down     map[string]string         `json:"down,omitempty"` // nodes that don't answer
 	Runs     []reconciler.Run          `json:"runs"`
 
-	Endpoints []endpoint `json:"endpoints"`
+	Suspended map[string]string `json:"suspended,omitempty"` // tenants, and why
+	Endpoints []endpoint        `json:"endpoints"`
 }
 
 // statusFormat is the version of what status prints with -json.
@@ -114,7 +115,8 @@ func (o *options) status(cmd *cobra.Command) (statusReport, error) {
 	}
 	r = statusReport{
 		Format: statusFormat, Instance: instance, Objects: len(objects), Runs: runs, Down: live.Down, Endpoints: endpoints(live),
-		Dirty: []reconciler.ObjectStatus{},
+		Suspended: live.Memory.Suspended,
+		Dirty:     []reconciler.ObjectStatus{},
 	}
 	if r.Runs == nil {
 		r.Runs = []reconciler.Run{}
@@ -144,6 +146,9 @@ func (r statusReport) print(w io.Writer) error {
 	}
 	for _, node := range slices.Sorted(maps.Keys(r.Down)) {
 		fmt.Fprintf(t, "down\t%s: %s\n", node, r.Down[node])
+	}
+	for _, tenant := range slices.Sorted(maps.Keys(r.Suspended)) {
+		fmt.Fprintf(t, "suspended\t%s%s\n", tenant, planner.Printable(reasonOf(r.Suspended[tenant])))
 	}
 	r.printNodes(t)
 	r.printDrift(t)
@@ -207,6 +212,13 @@ func took(r reconciler.Run) string {
 		return "-"
 	}
 	return round(r.Finished.Sub(r.Started)).String()
+}
+
+func reasonOf(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + text
 }
 
 func firstOf(a, b string) string {

@@ -87,8 +87,8 @@ func (s *site) wantVisit(want string) {
 	}
 }
 
-// TestDatabase: a tenant's database is made and used from a web node; another tenant's is out of reach. When it isn't declared
-// any more nobody gets in, and git revert brings it back with what was in it.
+// TestDatabase: a tenant's database is made and used from a web node; another tenant's is out of reach. While the tenant is
+// suspended nobody gets in and its sites say so, and then all is as before. When the database isn't declared any more nobody gets in, and git revert brings it back with what was in it.
 func TestDatabase(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -132,6 +132,8 @@ func TestDatabase(t *testing.T) {
 			t.Errorf("%s in %s: %s: %q, want %q", c.user, c.database, c.sql, got, c.want)
 		}
 	}
+
+	s.suspendAcme()
 
 	s.must(os.Remove(filepath.Join(s.Clone(), "tenants/acme/database.yaml")))
 	printed := s.push("acme: without a database")
