@@ -85,14 +85,14 @@ func (d *draft) roll(ref Ref, have Object, want Server, n *node) {
 	d.emit(step{ref: ref, action: Update, old: out, new: want, at: inTurn(n, slot, turnReady), side: true, why: "its node is back"})
 }
 
-// serverGoes returns when a server is deleted: with its backend when that goes too, else before routes are made that its
-// node knows nothing of.
+// serverGoes returns when a server is deleted: with its backend when that goes too, when one that stays serves, else before
+// routes are made that its node knows nothing of.
 func (d *draft) serverGoes(ref Ref, s Server) position {
 	g := d.shards[s.Backend]
 	if _, stays := d.desired[Ref{KindBackend, ref.Target, s.Backend}]; !stays || g == nil || len(g.serving) == 0 {
 		return inStage(phaseDown, ref)
 	}
-	if g.serving[0].class == troubled {
+	if g.serving[0].class == troubled || !d.healthy(g, s.Target) && d.alive(s.Node) {
 		return inStage(phaseLate, ref)
 	}
 	return inStage(phaseUp, ref)

@@ -104,6 +104,7 @@ func (x *expansion) expandNodes() {
 		}
 	}
 	for _, g := range x.groups {
+		x.linger(g)
 		g.rank()
 	}
 }

@@ -20,6 +20,7 @@ func (d *draft) order() error {
 	}
 	d.freeNames()
 	d.afterVhosts()
+	d.placeLeavers()
 	d.afterNeeds()
 	d.afterDependents()
 	d.afterDrains()

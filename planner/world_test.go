@@ -274,6 +274,7 @@ func (w *world) effect(c planner.Change) {
 		delete(w.service, ref.Name)
 	}
 	if c.New == nil {
+		w.checkSomebodyServes(c)
 		delete(w.real, ref)
 		return
 	}
@@ -311,6 +312,31 @@ func (w *world) checkOutOfRotation(c planner.Change) {
 			w.violated("%s %s while %s is in rotation", c.Action, c.Ref(), s.Ref())
 		}
 	}
+}
+
+// checkSomebodyServes looks whether a node that serves leaves a backend, for its shard has one too many, while none of the
+// nodes that stay serves.
+func (w *world) checkSomebodyServes(c planner.Change) {
+	gone, ok := c.Old.(planner.Server)
+	if !ok || gone.State != planner.ServerReady || w.idle(gone) || w.live.Down[gone.Node] != "" || !w.leaves(gone.Node) || w.stale[gone.Target] {
+		return
+	}
+	stays := slices.IndexFunc(w.manifest.Shards, func(s schema.Shard) bool { return s.Name == gone.Backend })
+	if stays < 0 || w.manifest.Shards[stays].Drain {
+		return
+	}
+	for _, o := range w.real {
+		s, ok := o.(planner.Server)
+		if ok && s.Target == gone.Target && s.Backend == gone.Backend && !w.leaves(s.Node) && !w.idle(s) {
+			return
+		}
+	}
+	w.violated("%s leaves, and none that stays serves", gone.Ref())
+}
+
+// idle reports whether a server gets no requests, or can't answer them.
+func (w *world) idle(s planner.Server) bool {
+	return s.State != planner.ServerReady || w.killed[s.Node] || w.container(s.Node) == nil
 }
 
 // check looks for what lacks what it needs.
