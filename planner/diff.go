@@ -119,7 +119,7 @@ func (d *draft) lost(ref Ref) bool {
 func (d *draft) compare(ref Ref, want Object) {
 	have := d.now(ref)
 	why, dirty := d.live.Dirty[ref]
-	if have != nil && !dirty && !d.madeAgain(ref) && equal(have, want) && ref.Kind != KindServer && renamed(have, want) == "" {
+	if have != nil && !dirty && !d.madeAgain(ref) && equal(have, want) && ref.Kind != KindServer && renamed(have, want) == "" && !claimed(have, want) {
 		return
 	}
 	if !d.usable(ref) {
@@ -185,6 +185,8 @@ func (d *draft) toward(ref Ref, have, want Object, why Reason, dirty bool) step 
 		}
 	case dirty:
 		s.why = "dirty: " + why.Text
+	case claimed(have, want):
+		s.why = "was there already"
 	case renamed(have, want) != "":
 		s.why = "renamed from " + renamed(have, want)
 	case ref.Kind == KindAgent && d.madeAgain(ref):
@@ -251,7 +253,7 @@ func (d *draft) remove(ref Ref, have Object) {
 		d.holdLostVhost(ref, v)
 		return
 	}
-	if d.lost(ref) {
+	if d.lost(ref) || d.leaves(have) {
 		return
 	}
 	if !d.usable(ref) {
@@ -272,6 +274,9 @@ func (d *draft) remove(ref Ref, have Object) {
 func (d *draft) whyDelete(ref Ref) string {
 	if why, ok := d.live.Dirty[ref]; ok {
 		return "nobody declares it; dirty: " + why.Text
+	}
+	if r, ok := d.live.State[ref].(RRset); ok && r.unmanaged() {
+		return "somebody put it into the zone, and nobody declares it"
 	}
 	return ""
 }

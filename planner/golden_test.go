@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 //	from/…   the repository that is live; absent: nothing is live
 //	want/…   the repository to plan; its files are laid over those of from, a file that holds only "gone" is taken away
 //	live     what happened meanwhile, a line each: "down NODE", "gone REF", "dirty REF",
-//	         "protected OWNER", "allow WHAT", "due REF", "generation N TENANT/NAME", "lost TENANT/NAME"
+//	         "found RREF VALUE" (an RRset that nobody declares), "protected OWNER", "allow WHAT", "due REF", "generation N TENANT/NAME", "lost TENANT/NAME"
 //	plan     the expected text, or the error
 //	order    the expected changes in the order of execution; only compared if it is there
 //	markdown the plan as Markdown; only compared if it is there
@@ -121,6 +121,9 @@ func happen(t *testing.T, live *planner.Live, policy *planner.Policy, events str
 			live.Memory.Protected = append(live.Memory.Protected, arg)
 		case "allow":
 			policy.AllowDestroy = append(policy.AllowDestroy, arg)
+		case "found":
+			o := found(t, *live, arg)
+			live.State[o.Ref()] = o
 		case "generation":
 			n, name, _ := strings.Cut(arg, " ")
 			generation, err := strconv.Atoi(n)
@@ -144,6 +147,24 @@ func happen(t *testing.T, live *planner.Live, policy *planner.Policy, events str
 			t.Fatalf("live: %q", line)
 		}
 	}
+}
+
+// found is an RRset that somebody put into a zone, as the inventory has it: "rrset/TARGET/ZONE/NAME/TYPE VALUE".
+func found(t *testing.T, live planner.Live, arg string) planner.RRset {
+	text, value, _ := strings.Cut(arg, " ")
+	ref, err := planner.ParseRef(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(ref.Name, "/")
+	zone, _ := live.State[planner.Ref{Kind: planner.KindZone, Target: ref.Target, Name: parts[0]}].(planner.Zone)
+	o, ok := planner.Unmanaged(planner.RRset{
+		Meta: planner.Meta{Target: ref.Target, Name: ref.Name}, Zone: parts[0], FQDN: parts[1], Type: parts[2], TTL: 60, Values: []string{value},
+	}, zone)
+	if !ok {
+		t.Fatalf("%s can't be one that nobody declares", arg)
+	}
+	return o
 }
 
 func generated(title string) planner.Generated {

@@ -41,7 +41,7 @@ func (d *draft) lostObjects() []*loss {
 	return out
 }
 
-// active reports whether an object serves: it isn't only kept for its data.
+// active reports whether an object serves somebody who declared it: it isn't only kept for its data, and nobody else made it.
 func active(o Object) bool {
 	switch o := o.(type) {
 	case Volume:
@@ -54,6 +54,8 @@ func active(o Object) bool {
 		return !o.Kept
 	case Zone:
 		return !o.Kept
+	case RRset:
+		return !o.unmanaged()
 	}
 	return true
 }

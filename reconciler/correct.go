@@ -34,11 +34,13 @@ func (r *Reconciler) correct(ctx context.Context, d *Drift) (moved bool, err err
 	for i := range d.Found {
 		f := &d.Found[i]
 		f.Fighting = nil
-		if f.corrected() {
+		if f.corrected() && !f.planned {
 			f.Fighting = r.fightOver(*f, now)
 		}
 		switch {
 		case !f.corrected():
+		case f.State == DriftOrphan:
+			r.noteOrphan(*f, now)
 		case f.State == DriftGone:
 			gone = append(gone, *f)
 		case f.anew:
@@ -56,7 +58,20 @@ func (r *Reconciler) correct(ctx context.Context, d *Drift) (moved bool, err err
 		return false, err
 	}
 	n, err := r.mark(ctx, r.Inventory.Drifted, differs, whyDiffers, now)
-	return g+a+n > 0, err
+	if err != nil {
+		return false, err
+	}
+	unmanaged, err := r.planUnmanaged(ctx, d)
+	return g+a+n > 0 || unmanaged, err
+}
+
+// noteOrphan notes that what nobody declares is about to be deleted.
+func (r *Reconciler) noteOrphan(f Finding, now time.Time) {
+	if f.planned {
+		return
+	}
+	r.drift.correct(f.Ref, f.declared, now)
+	r.Log.Info("drift", "ref", f.Ref.String(), "found", string(f.State))
 }
 
 // mark marks findings in the inventory and notes that they are corrected.
@@ -122,12 +137,12 @@ func (r *Reconciler) settleFights(ctx context.Context, now time.Time) error {
 // correctable leaves of what was found on engines what the drift policy of a commit wants corrected, and nobody fights
 // over. Where the policy can't be read nothing is corrected.
 func (r *Reconciler) correctable(ctx context.Context, live planner.Live, commit string, found []difference) []difference {
-	policy, err := r.driftPolicy(ctx, live, commit)
+	p, err := r.policies(ctx, live, commit)
 	if err != nil {
 		r.Log.Warn("drift isn't corrected: its policy can't be read", "commit", short(commit), "error", err)
 		return nil
 	}
-	now := time.Now()
+	policy, now := p.drift, time.Now()
 	for i, d := range found {
 		found[i].missing = slices.DeleteFunc(d.missing, func(ref planner.Ref) bool { return policy.Of(string(ref.Kind)) != schema.DriftCorrect })
 		left := func(ref planner.Ref) bool {

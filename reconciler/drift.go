@@ -17,22 +17,24 @@ type DriftState string
 const (
 	DriftGone    DriftState = "gone"    // it isn't there, or not in a form that hostctl makes
 	DriftDiffers DriftState = "differs" // Differences says in what
-	DriftOrphan  DriftState = "orphan"  // nobody declared it; it is never deleted on sight
+	DriftOrphan  DriftState = "orphan"  // nobody declared it; it is never deleted unless a zone's policy says so
 )
 
 // Finding is one object that isn't as it was applied.
 type Finding struct {
 	Ref         planner.Ref      `json:"ref"`
 	State       DriftState       `json:"state"`
-	Mode        schema.DriftMode `json:"mode"`                  // what becomes of it; an orphan is only reported
+	Mode        schema.DriftMode `json:"mode"`                  // what becomes of it; an orphan is deleted or reported
 	Owner       planner.Owner    `json:"owner,omitzero"`        // of what was applied, with file and line
 	Differences []string         `json:"differences,omitempty"` // applied → found, a line for each field
 	Applied     json.RawMessage  `json:"applied,omitempty"`     // planner.Encode; missing for an orphan
 	Found       json.RawMessage  `json:"found,omitempty"`       // planner.Encode; missing where it is gone
 	Fighting    *Fight           `json:"fighting,omitempty"`    // it is no longer corrected
 
-	declared planner.Hash // of what was applied
-	anew     bool         // it differs in what only a new one hasn't
+	declared  planner.Hash   // of what was applied
+	unmanaged *planner.RRset // of an orphan that is to be deleted, as the inventory is to have it
+	planned   bool           // the inventory has it already
+	anew      bool           // it differs in what only a new one hasn't
 }
 
 // Fight is drift that came back each time it was corrected: somebody else wants another content.
@@ -50,6 +52,9 @@ type Drift struct {
 	Unread  map[string]string `json:"unread,omitempty"` // targets that couldn't be observed, and why: nothing is known of them
 
 	run int64 // that was the latest when it was looked
+
+	zonesSeen []string // targets whose RRsets could be read
+	recorded  bool     // the inventory holds RRsets that nobody declares
 }
 
 // DriftSummary is a Drift in numbers.
@@ -91,26 +96,27 @@ func finding(have, found planner.Object, mode schema.DriftMode) Finding {
 	}
 }
 
-// driftPolicy returns the drift policy of a commit. One that was planned by this process is remembered; where there is no
+// policies returns what a commit says of drift. One that was planned by this process is remembered; where there is no
 // repository or no commit yet, all is corrected.
-func (r *Reconciler) driftPolicy(ctx context.Context, live planner.Live, commit string) (schema.DriftPolicy, error) {
+func (r *Reconciler) policies(ctx context.Context, live planner.Live, commit string) (policies, error) {
 	if r.Source == nil || commit == "" {
-		return schema.DriftPolicy{}, nil
+		return policies{}, nil
 	}
 	if p, ok := r.drift.policy(commit); ok {
 		return p, nil
 	}
 	tree, err := r.Source.Tree(ctx, commit)
 	if err != nil {
-		return schema.DriftPolicy{}, fmt.Errorf("read commit %s: %w", short(commit), err)
+		return policies{}, fmt.Errorf("read commit %s: %w", short(commit), err)
 	}
 	defer done(tree)
 	m, err := r.load(ctx, tree, live)
 	if err != nil {
-		return schema.DriftPolicy{}, fmt.Errorf("load commit %s: %w", short(commit), err)
+		return policies{}, fmt.Errorf("load commit %s: %w", short(commit), err)
 	}
-	r.drift.setPolicy(commit, m.Platform.Drift)
-	return m.Platform.Drift, nil
+	p := policiesOf(m)
+	r.drift.setPolicy(commit, p)
+	return p, nil
 }
 
 // ordersOf returns what nodes are told to do about drift by a run for a commit. Where that can't be read they go on as
@@ -120,17 +126,17 @@ func (r *Reconciler) ordersOf(ctx context.Context, commit string) *schema.DriftP
 	if !ok { // a saved plan, of another process
 		live, err := r.Inventory.Live(ctx)
 		if err == nil {
-			p, err = r.driftPolicy(ctx, live, commit)
+			p, err = r.policies(ctx, live, commit)
 		}
 		if err != nil {
 			r.Log.Warn("nodes aren't told what becomes of drift", "commit", short(commit), "error", err)
 			return nil
 		}
 	}
-	return &p
+	return &p.drift
 }
 
 // corrected reports whether a finding is one that the next plan is to put right.
 func (f Finding) corrected() bool {
-	return f.State != DriftOrphan && f.Mode == schema.DriftCorrect && f.Fighting == nil
+	return f.Mode == schema.DriftCorrect && f.Fighting == nil
 }

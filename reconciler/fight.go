@@ -22,7 +22,7 @@ const policiesRemembered = 4
 type driftMemory struct {
 	mu       sync.Mutex
 	objects  map[planner.Ref]*corrections
-	policies map[string]schema.DriftPolicy
+	policies map[string]policies
 	commits  []string // that have a policy, oldest first
 }
 
@@ -35,21 +35,35 @@ type corrections struct {
 	seen     time.Time   // last time that it differed
 }
 
-func (m *driftMemory) policy(commit string) (schema.DriftPolicy, bool) {
+// policies are what a commit says of what is found at the far sides.
+type policies struct {
+	drift schema.DriftPolicy
+	zones map[string]schema.UnmanagedPolicy // by domain, of the zones that it declares
+}
+
+func policiesOf(m schema.Manifest) policies {
+	p := policies{drift: m.Platform.Drift, zones: make(map[string]schema.UnmanagedPolicy, len(m.Zones))}
+	for i := range m.Zones {
+		p.zones[m.Zones[i].Domain] = m.UnmanagedIn(&m.Zones[i])
+	}
+	return p
+}
+
+func (m *driftMemory) policy(commit string) (policies, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p, ok := m.policies[commit]
 	return p, ok
 }
 
-func (m *driftMemory) setPolicy(commit string, p schema.DriftPolicy) {
+func (m *driftMemory) setPolicy(commit string, p policies) {
 	if commit == "" {
 		return // files that aren't committed
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.policies == nil {
-		m.policies = map[string]schema.DriftPolicy{}
+		m.policies = map[string]policies{}
 	}
 	if _, ok := m.policies[commit]; !ok {
 		m.commits = append(m.commits, commit)
@@ -142,6 +156,7 @@ func (m *driftMemory) settle(revisions map[planner.Ref]int64, now time.Time) {
 		case now.Sub(c.seen) >= FightWindow:
 			delete(m.objects, ref)
 		case c.fight == nil || revisions == nil:
+		case !there && c.declared == "": // nobody declares it, and it is gone from the inventory each time that it is deleted
 		case !there:
 			delete(m.objects, ref)
 		case c.revision == 0:

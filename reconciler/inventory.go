@@ -47,6 +47,9 @@ type Inventory interface {
 	Drifted(ctx context.Context, refs []planner.Ref, why string) (int, error)
 	// SetDown replaces the set of nodes that can't be reached, with the reason of each. It reports whether it changed.
 	SetDown(ctx context.Context, down map[string]string) (bool, error)
+	// SetUnmanaged replaces what was found in the zones on targets that nobody declares (planner.Unmanaged), for the next
+	// plan to delete. What a change hasn't finished stays, and so does what is declared. It reports whether anything changed.
+	SetUnmanaged(ctx context.Context, targets []string, found []planner.RRset) (bool, error)
 	// SetImages remembers image ids by tag.
 	SetImages(ctx context.Context, ids map[string]string) error
 	// Runs returns the newest runs first, at most limit.

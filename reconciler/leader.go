@@ -48,6 +48,14 @@ func (l led) SetDown(ctx context.Context, down map[string]string) (bool, error) 
 	return l.Inventory.SetDown(ctx, down)
 }
 
+// SetUnmanaged implements Inventory.
+func (l led) SetUnmanaged(ctx context.Context, targets []string, found []planner.RRset) (bool, error) {
+	if err := l.lead(); err != nil {
+		return false, err
+	}
+	return l.Inventory.SetUnmanaged(ctx, targets, found)
+}
+
 // SetImages implements Inventory.
 func (l led) SetImages(ctx context.Context, ids map[string]string) error {
 	if err := l.lead(); err != nil {

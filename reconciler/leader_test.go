@@ -29,6 +29,10 @@ func TestG06_OneThatLostTheLeadWritesNothing(t *testing.T) {
 			_, err := i.SetDown(ctx, map[string]string{"web-1-0": "x"})
 			return err
 		},
+		"set unmanaged": func(i reconciler.Inventory) error {
+			_, err := i.SetUnmanaged(ctx, []string{"eu-1-dns"}, nil)
+			return err
+		},
 		"set images": func(i reconciler.Inventory) error { return i.SetImages(ctx, map[string]string{"a": "b"}) },
 	} {
 		if err := write(w.rec.Inventory); !errors.Is(err, lost) {

@@ -90,7 +90,7 @@ func (o *lookout) news(d Drift) []Finding {
 	var news []Finding
 	told := map[string]bool{}
 	for _, f := range d.Found {
-		if f.State != DriftOrphan && f.Mode == schema.DriftCorrect {
+		if f.Mode == schema.DriftCorrect {
 			continue
 		}
 		key := f.Ref.String() + " " + string(f.State) + " " + string(f.Found)

@@ -60,11 +60,11 @@ func (r *Reconciler) Observe(ctx context.Context, targets []planner.Target) (Dri
 	if err != nil {
 		return Drift{}, fmt.Errorf("read inventory: %w", err)
 	}
-	policy, err := r.driftPolicy(ctx, live, before.Commit)
+	policy, err := r.policies(ctx, live, before.Commit)
 	if err != nil {
 		return Drift{}, err
 	}
-	live = live.LeaveAlone(policy)
+	live = live.LeaveAlone(policy.drift)
 	if len(targets) > 0 {
 		live.Targets = targets
 	}
@@ -194,10 +194,14 @@ func (s sight) add(target string, o observed) {
 }
 
 // compare compares what is there with what was applied. What is dirty is the next plan's business already.
-func (s sight) compare(live planner.Live, policy schema.DriftPolicy) Drift {
-	d := Drift{Found: []Finding{}, Unread: s.unread}
+func (s sight) compare(live planner.Live, p policies) Drift {
+	d, policy := Drift{Found: []Finding{}, Unread: s.unread}, p.drift
 	for ref, have := range live.State {
 		mode := policy.Of(string(ref.Kind))
+		if planner.IsUnmanaged(have) {
+			d.recorded = true
+			continue
+		}
 		if _, dirty := live.Dirty[ref]; dirty || mode == schema.DriftOff || !s.tells(ref) {
 			continue
 		}
@@ -209,10 +213,11 @@ func (s sight) compare(live planner.Live, policy schema.DriftPolicy) Drift {
 	}
 	for ref, found := range s.objects {
 		_, dirty := live.Dirty[ref]
-		if live.State[ref] == nil && !dirty && policy.Of(string(ref.Kind)) != schema.DriftOff {
-			d.Found = append(d.Found, finding(nil, found, schema.DriftReport))
+		if f, ok := s.orphan(live, found, p); ok && (live.State[ref] == nil && !dirty || f.planned) {
+			d.Found = append(d.Found, f)
 		}
 	}
+	d.zonesSeen = s.seenOf(planner.KindRRset)
 	s.addStored(&d, live, policy)
 	slices.SortFunc(d.Found, func(a, b Finding) int { return a.Ref.Compare(b.Ref) })
 	return d

@@ -79,7 +79,7 @@ func (r *Reconciler) PlanTree(ctx context.Context, tree schema.Tree, commit stri
 		return planner.Plan{}, err
 	}
 	manifest.Commit = commit
-	r.drift.setPolicy(commit, manifest.Platform.Drift)
+	r.drift.setPolicy(commit, policiesOf(manifest))
 	if live, err = r.resolveImages(ctx, manifest, live); err != nil {
 		return planner.Plan{}, err
 	}

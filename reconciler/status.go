@@ -63,7 +63,7 @@ func (l *Loop) setTargets(p planner.Plan) {
 	defer l.mu.Unlock()
 	l.targets = p.Targets
 	if known {
-		l.policy = policy
+		l.policy = policy.drift
 	}
 }
 

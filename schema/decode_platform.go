@@ -53,6 +53,7 @@ func decodePlatform(d *decoder, spec *yaml.Node) any {
 		Hostmaster:  d.value(child(spec, "hostmaster"), CheckMailAddress),
 		TTL:         d.integer(child(child(spec, "defaults"), "ttl"), DefaultTTL),
 		UIDs:        d.span(child(spec, "uidRange"), Range{DefaultFirstUID, DefaultLastUID}),
+		Unmanaged:   UnmanagedPolicy(d.plain(child(child(spec, "defaults"), "unmanagedRecords"))),
 	}
 	d.unique(child(spec, "nameservers"), p.Nameservers)
 	p.MailServers = list(d, child(child(spec, "mail"), "servers"), ParseHostname)

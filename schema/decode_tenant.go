@@ -187,6 +187,7 @@ func decodeZone(d *decoder, spec *yaml.Node) any {
 		Nameservers: list(d, child(spec, "nameservers"), ParseHostname),
 		TTL:         d.integer(child(spec, "ttl"), 0),
 		DNSSEC:      d.flag(child(spec, "dnssec"), false),
+		Unmanaged:   UnmanagedPolicy(d.plain(child(spec, "unmanagedRecords"))),
 	}
 	d.unique(child(spec, "nameservers"), z.Nameservers)
 	for i, n := range items(child(spec, "records")) {

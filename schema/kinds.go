@@ -104,6 +104,7 @@ type Platform struct {
 	MailServers []string               // host names that take mail for EmailDomains that name none; the first preferred
 	TTL         int                    // seconds, for records that name none
 	UIDs        Range                  // Unix user ids given to tenants
+	Unmanaged   UnmanagedPolicy        // of Zones that don't say
 }
 
 // Range is an inclusive range of numbers: First to Last.
@@ -339,6 +340,7 @@ type Zone struct {
 	Nameservers []string // the platform's where the resource names none
 	TTL         int      // seconds; default of its records
 	DNSSEC      bool     // it is signed
+	Unmanaged   UnmanagedPolicy
 }
 
 // ZoneRecord is one RRset: the RRset is the unit, never the single record.

@@ -120,6 +120,8 @@ func becomes(f reconciler.Finding) string {
 	switch {
 	case f.Fighting != nil:
 		return what + "; somebody undoes each correction, so it is left alone until 'hostctl converge " + f.Ref.String() + "'"
+	case f.State == reconciler.DriftOrphan && f.Mode == schema.DriftCorrect:
+		return what + "; the next plan deletes it"
 	case f.State == reconciler.DriftOrphan:
 		return what + "; it is left alone"
 	case f.Mode == schema.DriftReport:

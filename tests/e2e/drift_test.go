@@ -30,6 +30,7 @@ func TestDrift(t *testing.T) {
 	t.Run("nothing differs after a push", s.noFalseDrift)
 	t.Run("what is damaged is found and put right", s.damage)
 	t.Run("what nobody declared is reported and can be adopted", s.orphan)
+	t.Run("what nobody declared is deleted where the zone says so", s.unmanaged)
 	t.Run("a policy of report leaves it alone", s.reported)
 	t.Run("a fight ends", s.fight)
 	t.Run("without hostd hostctl looks itself", s.withoutHostd)
@@ -170,6 +171,28 @@ func (s *site) orphan(t *testing.T) {
 	if _, err := s.at.Resolve(t.Context(), "stray.acme.test", dns.TypeA); !errors.Is(err, platform.ErrNoName) {
 		t.Errorf("the adopted record is still there after it was removed: %v", err)
 	}
+}
+
+// unmanaged has records deleted that nobody declares, and no others.
+func (s *site) unmanaged(t *testing.T) {
+	s = s.sub(t)
+	s.edit("  domain: acme.test\n", "  domain: acme.test\n  unmanagedRecords: delete\n")
+	s.push("acme: nothing but what is declared")
+	s.setAddress("stray.acme.test", "192.0.2.99")
+	s.must(platform.Until(t.Context(), time.Minute, func() error {
+		if _, err := s.at.Resolve(t.Context(), "stray.acme.test", dns.TypeA); !errors.Is(err, platform.ErrNoName) {
+			return fmt.Errorf("the record is still there: %w", err)
+		}
+		return nil
+	}))
+	s.must(s.Settled(t.Context(), time.Minute))
+	s.wantDrift()
+	s.wantAddress("mail.acme.test", "192.0.2.25")
+	if got, err := s.at.Resolve(t.Context(), "acme.test", dns.TypeNS); err != nil || !strings.Contains(got, "ns2.hosting.test.") {
+		t.Errorf("the zone's name servers: %s, %v", got, err)
+	}
+	s.edit("  unmanagedRecords: delete\n", "")
+	s.push("acme: and now it is reported again")
 }
 
 const mailRef = "rrset/eu-1-dns/acme.test/mail.acme.test/A"

@@ -48,6 +48,7 @@ func Test(t *testing.T, fresh func(testing.TB) (open func() record.Store)) {
 		{"DeletedContainer", testDeletedContainer},
 		{"GoneDuringARun", testGoneDuringARun},
 		{"Drifted", testDrifted},
+		{"Unmanaged", testUnmanaged},
 		{"DownAndImages", testDownAndImages},
 		{"Released", testReleased},
 		{"EndOfRun", testEndOfRun},

@@ -162,6 +162,14 @@ func testStale(f *fixture) {
 		}},
 		{"down", true, func() error { _, err := f.inv.SetDown(f.Context(), map[string]string{"web-1-0": "no"}); return err }},
 		{"down again", false, func() error { _, err := f.inv.SetDown(f.Context(), map[string]string{"web-1-0": "no"}); return err }},
+		{"unmanaged", true, func() error {
+			_, err := f.inv.SetUnmanaged(f.Context(), nil, []planner.RRset{stray("eu-1-dns", "192.0.2.1")})
+			return err
+		}},
+		{"unmanaged again", false, func() error {
+			_, err := f.inv.SetUnmanaged(f.Context(), nil, []planner.RRset{stray("eu-1-dns", "192.0.2.1")})
+			return err
+		}},
 		{"image", true, func() error { return f.inv.SetImages(f.Context(), map[string]string{"web": "sha256:2"}) }},
 		{"image again", false, func() error { return f.inv.SetImages(f.Context(), map[string]string{"web": "sha256:2"}) }},
 		{"a run", true, func() error {
