@@ -226,6 +226,14 @@ func (d *decoder) fail(n *yaml.Node, text string, args ...any) {
 	}
 }
 
+// leak is fail, of a secret that stands in clear.
+func (d *decoder) leak(n *yaml.Node, text string, args ...any) {
+	before := len(d.errors)
+	if d.fail(n, text, args...); len(d.errors) > before {
+		d.errors[before].Leak = true
+	}
+}
+
 // mark remembers where a field stands.
 func (d *decoder) mark(field string, n *yaml.Node) {
 	if n != nil {

@@ -16,6 +16,7 @@ type Error struct {
 	Name   string // "" before the name is known
 	Field  string // path of the field in its document: "spec.runtime.version"
 	Text   string // what is wrong; the way out
+	Leak   bool   // a secret stands in clear: it is known to all who can read the repository's history
 }
 
 // Error is "path:line:col: kind/name: field: what is wrong; the way out".

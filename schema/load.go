@@ -154,7 +154,7 @@ func (l *loader) declare(c *catalog) {
 			c.unread[f.folder()] = true
 		}
 		if p.secret == nil && isSecretFile(f.path) {
-			l.fail(f.path, "isn't encrypted: a file of this name is in the SOPS format; 'hostctl secret set' writes such a file, and what stands here in clear must be changed where it is used")
+			l.fail(f.path, notEncrypted)
 			continue
 		}
 		for _, e := range p.errors {

@@ -75,7 +75,7 @@ func (d *decoder) secretEnv(n *yaml.Node) map[string]Secret {
 		}
 		if value.Kind == yaml.ScalarNode {
 			if looksSecret(key.Value) && value.Value != "" {
-				d.fail(value, "stands in clear, and %s is the name of a secret; use secretRef or generate: true (docs/secrets.md), and change the value where it is known", key.Value)
+				d.leak(value, "stands in clear, and %s is the name of a secret; use secretRef or generate: true (docs/secrets.md), and change the value where it is known", key.Value)
 			}
 			continue
 		}
@@ -117,7 +117,7 @@ func parseSecretFile(data []byte) *secretFile {
 		at := &Error{Line: 1, Column: 1, Text: e.Error()}
 		var s *sops.Error
 		if errors.As(e, &s) {
-			at.Line, at.Column, at.Text = s.Line, s.Column, s.Text
+			at.Line, at.Column, at.Text, at.Leak = s.Line, s.Column, s.Text, s.Leak
 		}
 		out.errors = append(out.errors, at)
 	}

@@ -94,7 +94,9 @@ func (s *kindSchema) explain(kind Kind, root *yaml.Node, leaf *jsonschema.Valida
 	case "required":
 		return s.missingKeys(kind, at, path, rule)
 	case "type":
-		return []*Error{errorAt(at, path, "%s", wrongType(at, rule))}
+		e := errorAt(at, path, "%s", wrongType(at, rule))
+		e.Leak = e.Text == inClear
+		return []*Error{e}
 	case "enum", "const":
 		return []*Error{errorAt(at, path, "%s", notOneOf(kind, at, path, rule))}
 	case "minimum", "maximum", "exclusiveMinimum":
@@ -169,6 +171,9 @@ func (s *kindSchema) describe(field any) string {
 	return text
 }
 
+// inClear is said of a value where a secret must be.
+const inClear = "stands in clear; use secretRef or generate: true (docs/secrets.md), and change the value where it is known"
+
 // wrongType says what a value is and what it must be.
 func wrongType(at *yaml.Node, rule map[string]any) string {
 	wants := typeNames(rule["type"])
@@ -176,7 +181,7 @@ func wrongType(at *yaml.Node, rule map[string]any) string {
 	case isNull(at):
 		return "has no value; write " + wants + ", or leave the key out"
 	case at.Kind == yaml.ScalarNode && wants == "an object" && isSecret(rule):
-		return "stands in clear; use secretRef or generate: true (docs/secrets.md), and change the value where it is known"
+		return inClear
 	case at.Kind == yaml.ScalarNode && !matches(rule["pattern"], at.Value):
 		return fmt.Sprintf("is the %s %s; wanted: %v", scalarName(at), at.Value, rule["description"])
 	case at.Kind == yaml.ScalarNode && strings.Contains(wants, "string"):

@@ -17,6 +17,7 @@ import (
 	"hostctl/planner"
 	"hostctl/reconciler"
 	"hostctl/reconciler/git"
+	"hostctl/schema"
 )
 
 // preReceiveVerb is the hook that may still say no: it reads what is pushed while git holds it apart, prints the plan, and
@@ -69,7 +70,7 @@ func (o *options) preReceive(ctx context.Context, m move) error {
 	branch, isBranch := strings.CutPrefix(m.ref, "refs/heads/")
 	live := branch == o.branch
 	switch {
-	case !isBranch, zeros(m.to) && !live:
+	case zeros(m.to) && !live:
 		return nil
 	case zeros(m.to):
 		return fmt.Errorf("%s is what the platform is made from; it can't be deleted", o.branch)
@@ -80,6 +81,9 @@ func (o *options) preReceive(ctx context.Context, m move) error {
 	}
 	source, err := git.OpenQuarantine(".", o.branch, incoming)
 	if err != nil {
+		return err
+	}
+	if err := o.leaks(ctx, source, m.to); err != nil || !isBranch {
 		return err
 	}
 	if live {
@@ -103,6 +107,24 @@ func (o *options) preReceive(ctx context.Context, m move) error {
 	}
 	fmt.Fprintf(o.out, "Preview of %s: %s. Pushed to %s it would be refused.\n", branch, err, o.branch)
 	return nil
+}
+
+// leaks refuses a push of which any commit has a secret in clear, also one that a later commit takes out again, and
+// whatever is pushed: who can read the repository can read it.
+func (o *options) leaks(ctx context.Context, source *git.Source, to string) error {
+	found := 0
+	err := source.EachPushed(ctx, to, func(f git.File) error {
+		for _, e := range schema.Leaks(f.Path, f.Data) {
+			found++
+			fmt.Fprintf(o.err, "commit %.12s: %v\n", f.Commit, e)
+		}
+		return nil
+	})
+	if err != nil || found == 0 {
+		return err
+	}
+	return fmt.Errorf("%s in clear\nRefused: what is pushed stays readable in the history. Take it out of those commits ('git rebase -i', or 'git commit --amend' if it is the last one), push again",
+		count(found, "secret", "secrets"))
 }
 
 // fastForward refuses a push that takes away commits which may have been applied.

@@ -32,6 +32,7 @@ const MaxSize = 1 << 20
 type Error struct {
 	Line, Column int // from 1
 	Text         string
+	Leak         bool // a value stands in clear
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Text) }
@@ -85,7 +86,7 @@ func Is(data []byte) bool {
 // Parse reads a file. What is wrong with it is an *Error, or several joined.
 func Parse(data []byte) (*File, error) {
 	if len(data) > MaxSize {
-		return nil, &Error{1, 1, fmt.Sprintf("has %d bytes; at most %d are allowed", len(data), MaxSize)}
+		return nil, &Error{Line: 1, Column: 1, Text: fmt.Sprintf("has %d bytes; at most %d are allowed", len(data), MaxSize)}
 	}
 	doc, err := document(data)
 	if err != nil {
@@ -106,10 +107,10 @@ func document(data []byte) (*yaml.Node, error) {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, more yaml.Node
 	if err := d.Decode(&doc); err != nil || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
-		return nil, &Error{1, 1, "isn't YAML that maps keys to values, or was cut off; put it back from git, or write it anew with 'hostctl secret set'"}
+		return nil, &Error{Line: 1, Column: 1, Text: "isn't YAML that maps keys to values, or was cut off; put it back from git, or write it anew with 'hostctl secret set'"}
 	}
 	if err := d.Decode(&more); !errors.Is(err, io.EOF) {
-		return nil, &Error{1, 1, "holds several documents; keep one to a file"}
+		return nil, &Error{Line: 1, Column: 1, Text: "holds several documents; keep one to a file"}
 	}
 	return &doc, nil
 }
@@ -118,11 +119,11 @@ func document(data []byte) (*yaml.Node, error) {
 func (f *File) readMetadata() error {
 	at := slices.IndexFunc(f.root.Content, func(n *yaml.Node) bool { return n.Value == MetadataKey })
 	if at < 0 || at%2 != 0 {
-		return &Error{f.root.Line, f.root.Column, "isn't encrypted: it has no sops: section; 'hostctl secret set' writes an encrypted file"}
+		return &Error{Line: f.root.Line, Column: f.root.Column, Text: "isn't encrypted: it has no sops: section; 'hostctl secret set' writes an encrypted file"}
 	}
 	node := f.root.Content[at+1]
 	fail := func(text string, args ...any) error {
-		return &Error{f.root.Content[at].Line, f.root.Content[at].Column, fmt.Sprintf(text, args...)}
+		return &Error{Line: f.root.Content[at].Line, Column: f.root.Content[at].Column, Text: fmt.Sprintf(text, args...)}
 	}
 	if err := node.Decode(&f.meta); err != nil {
 		return fail("the sops: section can't be read; put the file back from git")
@@ -183,7 +184,7 @@ const maxDepth = 40
 // walk collects the leafs below a node.
 func (f *File) walk(n *yaml.Node, path []string, inList bool, depth int) error {
 	if depth > maxDepth {
-		return &Error{n.Line, n.Column, "is nested too deep"}
+		return &Error{Line: n.Line, Column: n.Column, Text: "is nested too deep"}
 	}
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -194,7 +195,7 @@ func (f *File) walk(n *yaml.Node, path []string, inList bool, depth int) error {
 				continue
 			}
 			if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge" || seen[key.Value] {
-				return &Error{key.Line, key.Column, "is a key that stands twice or isn't plain; keep one"}
+				return &Error{Line: key.Line, Column: key.Column, Text: "is a key that stands twice or isn't plain; keep one"}
 			}
 			seen[key.Value] = true
 			if err := f.walk(n.Content[i+1], append(slices.Clone(path), key.Value), inList, depth+1); err != nil {
@@ -212,7 +213,7 @@ func (f *File) walk(n *yaml.Node, path []string, inList bool, depth int) error {
 			f.leafs = append(f.leafs, &leaf{path: path, inList: inList, node: n, sealed: f.meta.encrypts(path) && sealedForm.MatchString(n.Value)})
 		}
 	default:
-		return &Error{n.Line, n.Column, "uses an anchor; write the value out"}
+		return &Error{Line: n.Line, Column: n.Column, Text: "uses an anchor; write the value out"}
 	}
 	return nil
 }
@@ -224,9 +225,9 @@ func (f *File) check() error {
 		switch {
 		case l.sealed || l.node.Value == "" || !f.meta.encrypts(l.path):
 		case strings.HasPrefix(l.node.Value, "ENC["):
-			errs = append(errs, &Error{l.node.Line, l.node.Column, fmt.Sprintf("the value of %s was cut off; put the file back from git", l.name())})
+			errs = append(errs, &Error{Line: l.node.Line, Column: l.node.Column, Text: fmt.Sprintf("the value of %s was cut off; put the file back from git", l.name())})
 		default:
-			errs = append(errs, &Error{l.node.Line, l.node.Column, fmt.Sprintf(
+			errs = append(errs, &Error{Line: l.node.Line, Column: l.node.Column, Leak: true, Text: fmt.Sprintf(
 				"the value of %s stands in clear; whoever reads the repository knows it now: change it where it is used, then 'hostctl secret set' it", l.name())})
 		}
 	}
