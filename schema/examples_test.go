@@ -13,7 +13,7 @@ func TestExamples(t *testing.T) {
 		tenants, webroots, fqdns, zones, records int
 	}{
 		{"minimal", 1, 1, 2, 1, 0},
-		{"demo", 3, 8, 10, 4, 6},
+		{"demo", 4, 9, 11, 5, 6},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := loadExample(t, c.name)

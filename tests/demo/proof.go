@@ -27,14 +27,22 @@ func (d demo) prove(ctx context.Context, at platform.Endpoints) error {
 		return err
 	}
 	say("Each site, fetched through HAProxy at %s", at.HTTP)
+	suspended := map[string]bool{}
+	for _, t := range m.Tenants {
+		suspended[t.Name] = t.Suspended
+	}
 	for _, f := range m.FQDNs {
 		code, body, err := at.Fetch(ctx, f.Hostname)
 		if err != nil {
 			return err
 		}
 		fmt.Printf("    %-24s %d  %s\n", f.Hostname, code, firstWords(body))
-		if code != http.StatusOK {
-			return fmt.Errorf("%s answers %d", f.Hostname, code)
+		want := http.StatusOK
+		if suspended[f.Tenant] {
+			want = http.StatusServiceUnavailable
+		}
+		if code != want {
+			return fmt.Errorf("%s answers %d, want %d", f.Hostname, code, want)
 		}
 	}
 	code, _, err := at.Fetch(ctx, "nobody.example")

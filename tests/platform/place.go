@@ -25,13 +25,13 @@ func (p Platform) MoveOff() (release func(), err error) {
 	)
 }
 
-// WriteSites writes examples/demo into the clone, without the tenants that have more than sites and what they alone need:
+// WriteSites writes examples/demo into the clone, without the tenants that are there to be looked at and what they alone need:
 // most tests are quicker with less.
 func (p Platform) WriteSites() error {
 	if err := os.CopyFS(p.Clone(), examples.Demo()); err != nil {
 		return fmt.Errorf("write the example: %w", err)
 	}
-	for _, more := range []string{"tenants/initech", "clusters/eu-1/data.yaml"} {
+	for _, more := range []string{"tenants/hooli", "tenants/initech", "clusters/eu-1/data.yaml"} {
 		if err := os.RemoveAll(filepath.Join(p.Clone(), more)); err != nil {
 			return fmt.Errorf("write the example: %w", err)
 		}
