@@ -51,7 +51,7 @@ func roots(live planner.Live, name string) []planner.Ref {
 	var refs []planner.Ref
 	for ref, o := range live.State {
 		set, isRRset := o.(planner.RRset)
-		if isRRset && set.FQDN == host || ref.Kind == planner.KindRoute && ref.Name == host {
+		if isRRset && set.FQDN == host || (ref.Kind == planner.KindRoute || ref.Kind == planner.KindCert) && ref.Name == host {
 			refs = append(refs, ref)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,9 +13,6 @@ import (
 	"hostctl/reconciler/git"
 	"hostctl/reconciler/web"
 )
-
-// pushWait is how long a push waits for its run. The run goes on without it.
-const pushWait = 10 * time.Minute
 
 // isHook reports whether a program's name is that of a hook: 'hostctl init' links hooks to hostctl.
 func isHook(name string) bool { return name == "pre-receive" || name == "post-receive" }
@@ -37,7 +33,15 @@ func hookVerb(o *options) *cobra.Command {
 			if err != nil || commit == "" {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), pushWait)
+			asked, err := readPushOptions()
+			if err != nil {
+				return err
+			}
+			if asked.wait == 0 {
+				_, err := fmt.Fprintln(o.out, "Taken; not followed, as asked for. 'hostctl status' tells what becomes of it.")
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), asked.wait)
 			defer cancel()
 			return o.followPush(ctx, settings.State, commit)
 		},

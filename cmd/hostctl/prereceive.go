@@ -33,6 +33,9 @@ func preReceiveVerb(o *options) *cobra.Command {
 				return err
 			}
 			o.dir, o.state, o.branch = ".", settings.State, settings.Branch
+			if _, err := readPushOptions(); err != nil {
+				return err
+			}
 			moves, err := readMoves(cmd.InOrStdin())
 			if err != nil {
 				return err

@@ -18,7 +18,8 @@ type Settings struct {
 // hooks are those that hostctl answers to when it is called by their name.
 var hooks = []string{"pre-receive", "post-receive"}
 
-// InstallHooks makes the hooks of a bare repository links to a program, and tells them their settings. A hook that is
+// InstallHooks makes the hooks of a bare repository links to a program, tells them their settings, and lets clients send
+// options with a push. A hook that is
 // something else already is left alone, and is an error. Installing again is fine.
 func InstallHooks(dir, program string, s Settings) error {
 	for _, name := range hooks {
@@ -35,6 +36,7 @@ func InstallHooks(dir, program string, s Settings) error {
 		return fmt.Errorf("read config of %s: %w", dir, err)
 	}
 	c.Raw.Section("hostctl").SetOption("state", s.State).SetOption("branch", s.Branch)
+	c.Raw.Section("receive").SetOption("advertisePushOptions", "true")
 	if err := repo.SetConfig(c); err != nil {
 		return fmt.Errorf("write config of %s: %w", dir, err)
 	}
