@@ -24,3 +24,18 @@ func TestG03_RouteWaitsForADrain(t *testing.T) {
 		t.Errorf("%s isn't made when the node is out of rotation", route)
 	}
 }
+
+// A node that leaves while the one that stays is made again, and comes into rotation only when names have moved from it: the
+// node goes after its servers did.
+func TestG03_NodeLeavesAfterItsServers(t *testing.T) {
+	w, wish := newWorld(), firstWish()
+	wish.nodes["web-2"] = 1
+	carryOut(t, w, &wish, 1, nil)
+	wish.home["acme"] = "web-2"
+	wish.nodes["web-1"] = 1
+	w.kill("web-1-0")
+	carryOut(t, w, &wish, 2, nil)
+	if p := plan(t, w, wish.manifest(2)); !p.Empty() {
+		t.Errorf("not empty:\n%s", describe(p))
+	}
+}

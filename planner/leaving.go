@@ -112,8 +112,11 @@ func (d *draft) placeLeavers() {
 			if last >= s.at {
 				s.at = last + perRung/2
 			}
+			d.placeNodeBehind(s.at, server.Node)
 			d.placeRoutesBehind(s.at, server)
 		}
+	}
+	for _, l := range leavers {
 		for _, n := range l.group.nodes {
 			d.afterAll([]int{l.step}, made[n.name])
 		}
@@ -169,6 +172,19 @@ func (d *draft) madeByNode() map[string][]int {
 	return made
 }
 
+// placeNodeBehind puts the deletes of a node behind those of its servers.
+func (d *draft) placeNodeBehind(at position, node string) {
+	for _, c := range d.index.containers[node] {
+		for n, ref := range []Ref{{KindAgent, c.Target, node}, c, {KindVolume, c.Target, node}} {
+			d.chain(ref, func(_ int, s *step) {
+				if s.action == Delete {
+					s.at = max(s.at, at+1+position(n))
+				}
+			})
+		}
+	}
+}
+
 // placeRoutesBehind puts routes that come to the backend of a server that goes behind that, and their RRsets behind them.
 func (d *draft) placeRoutesBehind(at position, gone Server) {
 	moved := map[Ref]bool{}
@@ -176,8 +192,9 @@ func (d *draft) placeRoutesBehind(at position, gone Server) {
 		s := &d.steps[i]
 		r, ok := s.new.(Route)
 		old, was := s.old.(Route)
-		if ok && !s.off && s.at <= at && r.Target == gone.Target && r.Backend == gone.Backend && !(was && old.Backend == r.Backend) {
-			s.at, moved[s.ref] = at+perRung, true
+		if ok && !s.off && r.Target == gone.Target && r.Backend == gone.Backend && !(was && old.Backend == r.Backend) {
+			s.at = max(s.at, at+perRung)
+			moved[s.ref] = true
 		}
 	}
 	if len(moved) == 0 {
@@ -186,12 +203,12 @@ func (d *draft) placeRoutesBehind(at position, gone Server) {
 	behind := map[Ref]position{}
 	for i := range d.steps {
 		s := &d.steps[i]
-		if _, ok := s.new.(RRset); !ok || s.off || s.at > at+perRung {
+		if _, ok := s.new.(RRset); !ok || s.off {
 			continue
 		}
 		for _, need := range s.new.Needs() {
 			if moved[need] {
-				s.at = at + 2*perRung
+				s.at = max(s.at, at+2*perRung)
 				behind[s.ref] = s.at
 			}
 		}
