@@ -10,6 +10,7 @@ func (c *catalog) check() {
 	c.checkHosts()
 	c.checkDatabaseShards()
 	c.checkTenants()
+	c.checkShells()
 	c.checkWebroots()
 	c.checkDomains()
 	c.checkHostnames()

@@ -14,7 +14,12 @@ func decodeTenant(d *decoder, spec *yaml.Node) any {
 	d.mark("spec.plan", child(spec, "plan"))
 	d.mark("spec.shards.web", web)
 	d.mark("spec.shards.database", database)
+	shell, keys := child(spec, "shell"), child(spec, "sshKeys")
+	d.mark("spec.shell", shell)
+	d.mark("spec.sshKeys", keys)
 	t := &Tenant{
+		Shell:         d.shell(shell),
+		SSHKeys:       d.sshKeys(keys),
 		Plan:          d.value(child(spec, "plan"), CheckSlug),
 		WebShard:      d.value(web, CheckSlug),
 		DatabaseShard: d.value(database, CheckSlug),

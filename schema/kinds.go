@@ -267,7 +267,18 @@ type Tenant struct {
 	Contact       string
 	Suspended     bool   // nothing of it runs or lets anybody in, and nothing of it is lost; its sites answer that
 	SuspendReason string // for people who run the platform
+	Shell         Shell
+	SSHKeys       []string // as ParseSSHKey returns them, sorted
 }
+
+// Shell is what a tenant gets who logs in to a web node.
+type Shell string
+
+// The shells.
+const (
+	ShellNone Shell = "none"
+	ShellSFTP Shell = "sftp" // transfer of files, below the tenant's own folder
+)
 
 // Webroot is a site: files, a runtime, a virtual host.
 type Webroot struct {

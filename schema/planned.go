@@ -26,7 +26,7 @@ var plannedFields = map[Kind]map[string]bool{
 		"spec.infrastructure.haproxy.external": true, "spec.infrastructure.powerdns.external": true, "spec.infrastructure.serviceDB.external": true,
 	},
 	KindNodeProfile: {"spec.volumes": true, "spec.update": true, "spec.resources.disk": true, "spec.resources.inodes": true},
-	KindTenant:      {"spec.shell": true, "spec.sshKeys": true, "spec.shards.valkey": true},
+	KindTenant:      {"spec.shards.valkey": true},
 	KindWebroot:     {"spec.command": true, "spec.httpAuth": true},
 }
 
