@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"hostctl/schema"
 )
 
 // Differences returns what an update or a replacement changes, a line for each field: `memory: 1 → 2`, and for lists and
@@ -73,6 +75,9 @@ const maxItems = 8
 
 func differList(path string, a, b []any, lines *[]string) {
 	old, now := showAll(a), showAll(b)
+	if path == "keys" {
+		old, now = keyNames(a), keyNames(b)
+	}
 	var parts []string
 	for _, v := range now {
 		if !slices.Contains(old, v) {
@@ -93,6 +98,17 @@ func differList(path string, a, b []any, lines *[]string) {
 	case !slices.Equal(old, now):
 		*lines = append(*lines, path+": in another order")
 	}
+}
+
+// keyNames shows public keys by their fingerprints; what isn't one, as it is.
+func keyNames(values []any) []string {
+	out := showAll(values)
+	for i, v := range values {
+		if line, ok := v.(string); ok && schema.SSHKeyName(line) != "" {
+			out[i] = show(schema.SSHKeyName(line))
+		}
+	}
+	return out
 }
 
 func showAll(values []any) []string {

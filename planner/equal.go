@@ -23,7 +23,7 @@ func equal(a, b Object) bool {
 		return ok && a.Tenant == b.Tenant && a.Cipher == b.Cipher && a.Generated == b.Generated && a.Generation == b.Generation
 	case User:
 		b, ok := b.(User)
-		return ok && a.Login == b.Login && a.UID == b.UID && a.Locked == b.Locked
+		return ok && a.Login == b.Login && a.UID == b.UID && a.Locked == b.Locked && a.Limits == b.Limits && slices.Equal(a.Keys, b.Keys)
 	case Webroot:
 		b, ok := b.(Webroot)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.UID == b.UID && a.DocumentRoot == b.DocumentRoot &&
@@ -31,7 +31,7 @@ func equal(a, b Object) bool {
 	case Runtime:
 		b, ok := b.(Runtime)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.Type == b.Type && a.Version == b.Version &&
-			a.Login == b.Login && a.FPM == b.FPM && a.MemoryLimit == b.MemoryLimit && maps.Equal(a.Env, b.Env) && maps.Equal(a.Secrets, b.Secrets) &&
+			a.Login == b.Login && a.FPM == b.FPM && a.MemoryLimit == b.MemoryLimit && a.TaskLimit == b.TaskLimit && maps.Equal(a.Env, b.Env) && maps.Equal(a.Secrets, b.Secrets) &&
 			maps.Equal(a.INI, b.INI) &&
 			a.Health == b.Health && a.Code == b.Code && slices.Equal(a.Command, b.Command)
 	case Vhost:

@@ -45,7 +45,7 @@ func (x *expansion) expandSites() {
 	for i := range x.m.Tenants {
 		t := &x.m.Tenants[i]
 		tenants[t.Name] = t
-		x.expandTenant(t)
+		x.expandTenant(t, plans[t.Plan])
 	}
 	fqdns := make(map[[2]string][]*schema.FQDN, len(x.m.Webroots))
 	for i := range x.m.FQDNs {
@@ -76,7 +76,7 @@ func (x *expansion) expandSites() {
 	}
 }
 
-func (x *expansion) expandTenant(t *schema.Tenant) {
+func (x *expansion) expandTenant(t *schema.Tenant, plan *schema.HostingPlan) {
 	g := x.shards[t.WebShard]
 	if t.WebShard == "" {
 		return
@@ -87,8 +87,14 @@ func (x *expansion) expandTenant(t *schema.Tenant) {
 	}
 	owner, uid := ownerOf(t.Meta), x.uid(t.Name)
 	owner.Tenant = t.Name
+	limits := limitsOf(plan)
 	for _, n := range g.nodes {
-		x.add(User{Meta: Meta{Target: n.name, Name: t.Name, From: owner, On: n.ready}, Login: login(t.Name), UID: uid, Locked: t.Suspended})
+		u := User{Meta: Meta{Target: n.name, Name: t.Name, From: owner, On: n.ready}, Login: login(t.Name), UID: uid, Locked: t.Suspended, Limits: limits}
+		if t.Shell == schema.ShellSFTP {
+			u.Keys = t.SSHKeys
+		}
+		x.add(u)
+		x.noteUnenforced(u, t.Plan)
 	}
 }
 
@@ -114,7 +120,7 @@ func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingP
 			}
 			x.siteSecrets(&r, n, w)
 			if plan != nil {
-				r.MemoryLimit = plan.Resources.Memory
+				r.MemoryLimit, r.TaskLimit = plan.Resources.Memory, plan.Resources.Pids
 			}
 			if x.isSuspended(w.Tenant) {
 				needs = append(needs, user)

@@ -140,6 +140,7 @@ func (x *expansion) keepUser(g *group, w Webroot) {
 			continue
 		}
 		owner := Owner{Tenant: w.Tenant, Kind: string(schema.KindTenant), Name: w.Tenant}
-		x.add(User{Meta: Meta{Target: n.name, Name: w.Tenant, From: owner, On: n.ready}, Login: login(w.Tenant), UID: w.UID, Locked: true})
+		was, _ := x.live.was(ref).(User)
+		x.add(User{Meta: Meta{Target: n.name, Name: w.Tenant, From: owner, On: n.ready}, Login: login(w.Tenant), UID: w.UID, Locked: true, Limits: was.Limits})
 	}
 }

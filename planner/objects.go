@@ -86,9 +86,11 @@ func (o Agent) Ref() Ref { return o.ref(KindAgent) }
 // User is a tenant's Unix user on a node. Name: the tenant.
 type User struct {
 	Meta
-	Login  string `json:"login"`            // derived from the tenant's name, never the raw name
-	UID    int    `json:"uid"`              // also the gid of its own group
-	Locked bool   `json:"locked,omitempty"` // no way in, and nothing runs as it
+	Login  string   `json:"login"`            // derived from the tenant's name, never the raw name
+	UID    int      `json:"uid"`              // also the gid of its own group
+	Locked bool     `json:"locked,omitempty"` // no way in, and nothing runs as it
+	Keys   []string `json:"keys,omitempty"`   // that log it in by SFTP, as schema.ParseSSHKey returns them; sorted
+	Limits Limits   `json:"limits,omitzero"`  // of all that the tenant has on the node
 }
 
 // Ref implements Object.
@@ -127,7 +129,8 @@ type Runtime struct {
 	Secrets     map[string]Held    `json:"secrets,omitempty"` // variables that are secrets of the same node
 	INI         map[string]string  `json:"ini,omitempty"`
 	FPM         schema.FPM         `json:"fpm"`
-	MemoryLimit int64              `json:"memoryLimit,omitempty"` // bytes
+	MemoryLimit int64              `json:"memoryLimit,omitempty"` // bytes, of each process
+	TaskLimit   int64              `json:"taskLimit,omitempty"`   // processes and threads of the tenant's user; 0: what is usual
 	Command     []string           `json:"command,omitempty"`     // of a service; empty: what is usual for the runtime
 	Health      string             `json:"health,omitempty"`      // path that a service answers below 500; "" is /
 	Code        string             `json:"code,omitempty"`        // of a service: hash of the webroot's files, which it reads at its start
