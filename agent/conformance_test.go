@@ -106,7 +106,7 @@ func testInside(t *testing.T) {
 const wipe = `
 for s in /run/service/php-* /run/service/app-*; do test ! -e "$s" || mv "$s" $(mktemp -d /run/service/.wiped-XXXXXX); done
 s6-svscanctl -an /run/service
-rm -rf /etc/nginx/hostctl/* /etc/php/hostctl/* /run/php/* /etc/hostctl/apps /run/apps /var/lib/apps /etc/nginx/hostctl-users /srv/tenants/* /srv/tenants/.hostctl /var/lib/php/hostctl /var/lib/hostctl/secrets
+rm -rf /etc/nginx/hostctl/* /etc/php/hostctl/* /run/php/* /etc/hostctl/apps /etc/hostctl/limits /etc/hostctl/ssh/* /run/apps /var/lib/apps /etc/nginx/hostctl-users /srv/tenants/* /srv/tenants/.hostctl /var/lib/php/hostctl /var/lib/hostctl/secrets
 s6-svc -wu -u /run/service/nginx; s6-svc -h /run/service/nginx
 for u in $(cut -d: -f1 /etc/passwd | grep ^t- || true); do pkill -9 -u $u || true; userdel $u; done
 `
@@ -182,15 +182,16 @@ func harness(content files, run func(t *testing.T, script string)) executorstest
 	acme := n.newSite("acme", 20001, true,
 		content.add("public/index.php", "<?php echo 1;"), content.add("public/a/b.css", "b{}"), content.add("public/a/c", "c"))
 	other := n.newSite("other", 20002, false)
-	acme.runtime.Env = map[string]string{"A": `x'"y`}
+	acme.user.Keys, acme.user.Limits = []string{ecdsaKey, ed25519Key}, planner.Limits{Memory: 64 << 20, Tasks: 100, Disk: 1 << 30}
+	acme.runtime.Env, acme.runtime.MemoryLimit, acme.runtime.TaskLimit = map[string]string{"A": `x'"y`}, 64<<20, 100
 	acme.runtime.INI = map[string]string{"memory_limit": "64M"}
 	acme.runtime.FPM = schema.FPM{MaxChildren: 3}
 	acme.vhost.Redirects = []schema.Redirect{{From: "/old", To: "https://www.acme.example/new?a=b&c", Status: 301}}
 
 	user2, webroot2, runtime2, vhost2 := acme.user, acme.webroot, acme.runtime, acme.vhost
-	user2.Locked = true
+	user2.Locked, user2.Keys, user2.Limits = true, []string{ed25519Key}, planner.Limits{Inodes: 1000}
 	webroot2.Files = []schema.ContentFile{content.add("public/a", "a file where a folder was"), content.add("public/index.php", "<?php echo 2;")}
-	runtime2.Env, runtime2.FPM.MaxChildren = nil, 0
+	runtime2.Env, runtime2.FPM.MaxChildren, runtime2.TaskLimit = nil, 0, 0
 	vhost2.Hostnames, vhost2.Redirects = []string{"acme.example", "shop.acme.example"}, nil
 
 	ofFile := planner.Secret{
@@ -243,6 +244,10 @@ func harness(content files, run func(t *testing.T, script string)) executorstest
 			"secret changed":        spoil(run, "echo x >> /var/lib/hostctl/secrets/acme/webroot/shop/env.DB_PASSWORD"),
 			"user removed":          spoil(run, "userdel -f t-other"),
 			"user locked":           spoil(run, "usermod -e 1 t-acme"),
+			"key added":             spoil(run, "echo '"+ed25519Key+" x' >> /etc/hostctl/ssh/t-acme"),
+			"keys for all to write": spoil(run, "chmod 666 /etc/hostctl/ssh/t-acme"),
+			"keys removed":          spoil(run, "rm /etc/hostctl/ssh/t-acme"),
+			"limits changed":        spoil(run, "echo '{}' > /etc/hostctl/limits/t-acme"),
 			"nginx serves an older": spoil(run, "rm /etc/nginx/hostctl/sites.conf; nginx -s reload; sleep 0.5"), // nginx -s doesn't wait
 		},
 	}

@@ -47,7 +47,9 @@ func (a *Agent) look(ctx context.Context) executors.Report {
 		r.Health = append(r.Health, a.Health(ctx)...)
 	}
 	if a.Usage != nil {
-		r.Usage = a.Usage(ctx, a.users())
+		users := a.users()
+		r.Usage = a.Usage(ctx, namesOf(users))
+		r.Health = append(r.Health, over(users, r.Usage)...)
 	}
 	slices.SortFunc(r.Health, func(x, y executors.Part) int { return cmp.Compare(x.Name, y.Name) })
 	slices.SortFunc(r.Drift, func(x, y executors.NodeDrift) int { return x.Ref.Compare(y.Ref) })
@@ -55,19 +57,27 @@ func (a *Agent) look(ctx context.Context) executors.Report {
 }
 
 // users returns the tenants' users on this node, by uid.
-func (a *Agent) users() map[int]string {
+func (a *Agent) users() map[int]planner.User {
 	records, err := a.Store.Records()
 	if err != nil {
 		a.Log.Error("read what is desired", "error", err)
 		return nil
 	}
-	tenants := map[int]string{}
+	users := map[int]planner.User{}
 	for _, r := range records {
 		if u, ok := r.Applied.(planner.User); ok {
-			tenants[u.UID] = u.Name
+			users[u.UID] = u
 		}
 	}
-	return tenants
+	return users
+}
+
+func namesOf(users map[int]planner.User) map[int]string {
+	names := make(map[int]string, len(users))
+	for uid, u := range users {
+		names[uid] = u.Name
+	}
+	return names
 }
 
 // heal compares the node with what is desired, up the ladder, and puts right what the policy says. It returns what

@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -246,5 +247,33 @@ func TestHealInAnotherContainer(t *testing.T) {
 	records, err := s.store.Records()
 	if err != nil || len(records) != 1 || records[0].Ref != aFiles.Ref() {
 		t.Errorf("it remembers %v, %v; want the files on the volume", records, err)
+	}
+}
+
+// A tenant that uses more of the disk than its plan has is told of; one that does not, or has no such limit, is well.
+func TestOver(t *testing.T) {
+	s := newSmall(t)
+	for i, l := range []planner.Limits{{Disk: 1 << 30, Inodes: 10}, {Disk: 3 << 30, Inodes: 9}, {}} {
+		s.create(planner.User{Meta: planner.Meta{Target: nodeName, Name: fmt.Sprint("u", i)}, Login: fmt.Sprint("t-u", i), UID: 20001 + i, Limits: l})
+	}
+	s.Agent.Usage = func(_ context.Context, tenants map[int]string) []executors.Usage {
+		var all []executors.Usage
+		for _, name := range tenants {
+			all = append(all, executors.Usage{Tenant: name, Disk: 2 << 30, Files: 10})
+		}
+		return all
+	}
+	var got []string
+	for _, p := range s.LookOnce(t.Context()).Health {
+		if strings.HasPrefix(p.Name, "tenant/") {
+			got = append(got, fmt.Sprint(p.Name, " ", p.OK, " ", p.Message))
+		}
+	}
+	want := []string{
+		"tenant/u0/disk false 2.00 GiB are used of the 1.00 GiB that its plan has", "tenant/u0/inodes true ",
+		"tenant/u1/disk true ", "tenant/u1/inodes false 10 are used of the 9 that its plan has",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"hostctl/agent/allow"
 	"hostctl/agent/beneath"
 	"hostctl/agent/generation"
+	"hostctl/agent/limit"
 	"hostctl/agent/secrets"
 	"hostctl/executors"
 	"hostctl/planner"
@@ -38,7 +39,7 @@ func checkName(r planner.Runtime) error {
 
 // check refuses a runtime that holds anything but what its grammars allow.
 func check(r planner.Runtime) error {
-	errs := []error{checkName(r), schema.CheckCommand(r.Command)}
+	errs := []error{checkName(r), schema.CheckCommand(r.Command), limit.Check(r)}
 	if r.Health != "" {
 		errs = append(errs, schema.CheckHealthPath(r.Health))
 	}

@@ -16,7 +16,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hostctl/agent/limit"
 	"hostctl/agent/logs"
+	"hostctl/planner"
 	"hostctl/schema"
 )
 
@@ -27,7 +29,6 @@ const (
 	listenFD = 3
 	backlog  = 511
 	files    = 4096 // RLIMIT_NOFILE
-	tasks    = 512  // RLIMIT_NPROC: of all that the tenant's user runs in this container
 )
 
 // Exec becomes the program of a generation, whose app.json is at path: it makes the socket, takes the log for standard
@@ -54,7 +55,11 @@ func Exec(path string) error {
 	if err := takeLog(l); err != nil {
 		return fmt.Errorf("open the log: %w", err)
 	}
-	if err := drop(l.UID); err != nil {
+	hold, err := bounds(l)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := drop(l.UID, hold); err != nil {
 		return fmt.Errorf("become user %d: %w", l.UID, err)
 	}
 	if err := os.Chdir(l.Dir); err != nil {
@@ -134,9 +139,22 @@ func takeLog(l Launch) error {
 	return errors.Join(unix.Dup3(fd, 1, 0), unix.Dup3(fd, 2, 0))
 }
 
+// bounds are the limits of what a tenant's user runs. A kernel that is short of memory ends it before what is the node's own.
+func bounds(l Launch) (limit.Process, error) {
+	o, err := planner.Decode(l.Object)
+	if err != nil {
+		return limit.Process{}, err
+	}
+	r, ok := o.(planner.Runtime)
+	if !ok {
+		return limit.Process{}, fmt.Errorf("it describes a %s", o.Ref().Kind)
+	}
+	return limit.Of(r), os.WriteFile("/proc/self/oom_score_adj", []byte(limit.OOMScore), 0o600)
+}
+
 // drop gives up root: no group but the tenant's own, no capability that is left to be had again (no_new_privs), and limits.
-func drop(uid int) error {
-	limits := map[int]uint64{unix.RLIMIT_NOFILE: files, unix.RLIMIT_NPROC: tasks, unix.RLIMIT_CORE: 0}
+func drop(uid int, hold limit.Process) error {
+	limits := map[int]uint64{unix.RLIMIT_NOFILE: files, unix.RLIMIT_NPROC: hold.Tasks, unix.RLIMIT_DATA: hold.Data, unix.RLIMIT_CORE: 0}
 	for what, n := range limits {
 		var have unix.Rlimit
 		if err := unix.Getrlimit(what, &have); err != nil {

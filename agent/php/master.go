@@ -17,6 +17,7 @@ import (
 	"hostctl/agent/argv"
 	"hostctl/agent/beneath"
 	"hostctl/agent/generation"
+	"hostctl/agent/limit"
 	"hostctl/agent/s6"
 	"hostctl/executors"
 	"hostctl/planner"
@@ -111,9 +112,12 @@ func (m *Manager) start(ctx context.Context, version string, n int, names []stri
 	if _, err := argv.Run(ctx, append(slices.Clone(command), "-t")...); err != nil {
 		return executors.Errorf(executors.Refused, "PHP-FPM %s refuses the configuration: %w", version, said(err))
 	}
-	err := m.o.Scan.Add(ctx, s6.Service{
-		Name: service(version, n), DownSignal: "SIGQUIT", Grace: finishing + 5*time.Second,
-		Run: append(command, "-F", "-O"),
+	held, err := m.held(version, n, append(command, "-F", "-O"))
+	if err != nil {
+		return err
+	}
+	err = m.o.Scan.Add(ctx, s6.Service{
+		Name: service(version, n), DownSignal: "SIGQUIT", Grace: finishing + 5*time.Second, Run: held,
 	})
 	if err != nil {
 		return executors.Errorf(executors.Busy, "start PHP-FPM %s: %w", version, err)
@@ -123,6 +127,31 @@ func (m *Manager) start(ctx context.Context, version string, n int, names []stri
 
 func (m *Manager) command(version string, n int) []string {
 	return []string{"php-fpm" + version, "-p", m.runDir(version, n), "-y", filepath.Join(m.gens(version).Dir(n), mainFile)}
+}
+
+// held is a command with the limits that the processes of all pools of a generation inherit: the largest of any, for FPM
+// has none by pool.
+func (m *Manager) held(version string, n int, command []string) ([]string, error) {
+	files, err := m.gens(version).Files(n)
+	if err != nil {
+		return nil, err
+	}
+	var most limit.Process
+	for _, name := range files {
+		if !strings.HasSuffix(name, ".conf") {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(m.gens(version).Dir(n), name))
+		if err != nil {
+			return nil, err
+		}
+		r, err := parse(b, m.paths())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		most = most.Or(limit.Of(r))
+	}
+	return most.Hold(command)
 }
 
 // ensure makes sure that the current generation is live.

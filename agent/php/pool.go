@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"hostctl/agent/allow"
+	"hostctl/agent/limit"
 	"hostctl/agent/secrets"
 	"hostctl/planner"
 	"hostctl/schema"
@@ -40,9 +41,7 @@ func check(r planner.Runtime) error {
 			errs = append(errs, fmt.Errorf("%d is no size of a pool", n))
 		}
 	}
-	if r.MemoryLimit < 0 {
-		errs = append(errs, fmt.Errorf("%d is no memory limit", r.MemoryLimit))
-	}
+	errs = append(errs, limit.Check(r))
 	for _, k := range slices.Sorted(maps.Keys(r.INI)) {
 		if err := schema.CheckINI(k, r.INI[k]); err != nil {
 			errs = append(errs, fmt.Errorf("PHP setting %s %w", k, err))

@@ -1,10 +1,11 @@
 // Package users is the executor of tenants' Unix users on a node: a user and a group of the allocated id, without a
-// password, without a shell, without a home folder of its own making. It runs the distribution's own tools (useradd(8) and
-// its kin), so their locking and their rules hold.
+// password, without a shell, its home the tenant's folder. It runs the distribution's own tools (useradd(8) and its kin), so
+// their locking and their rules hold. Who may log in by SFTP has a file of public keys, that sshd reads at each login.
 package users
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,6 +37,7 @@ type entry struct {
 	login, home, shell string
 	uid, gid           int
 	locked             bool
+	barred             bool // its password field begins with !, by which sshd takes it for locked (sshd(8), LOGIN PROCESS)
 }
 
 // Apply implements executors.Executor.
@@ -96,7 +98,10 @@ func check(u planner.User) error {
 	if err := allow.Login(u.Login); err != nil {
 		return err
 	}
-	return allow.UID(u.UID)
+	if err := allow.UID(u.UID); err != nil {
+		return err
+	}
+	return errors.Join(checkKeys(u.Keys), checkLimits(u.Limits))
 }
 
 // make brings a user about. A login that has another id, and an id that has another login, are somebody else's: files
@@ -111,20 +116,28 @@ func (m *Manager) make(ctx context.Context, u planner.User) error {
 			return executors.Errorf(executors.Conflict, "login %s has id %d here, and should be %s with id %d", e.login, e.uid, u.Login, u.UID)
 		}
 	}
-	have, there := find(all, u.Login)
-	switch {
+	switch have, there := find(all, u.Login); {
 	case !there:
 		err = m.create(ctx, u)
-	case have.home != home(u.Name) || have.shell != shell || have.locked != u.Locked:
-		_, err = m.run(ctx, "usermod", "--home", home(u.Name), "--shell", shell, "--expiredate", expiry(u), u.Login)
+	case have.home != home(u.Name), have.shell != shell, have.locked != u.Locked, have.barred:
+		_, err = m.run(ctx, "usermod", "--home", home(u.Name), "--shell", shell, "--password", noPassword, "--expiredate", expiry(u), u.Login)
 	}
-	if err != nil || !u.Locked {
+	if err != nil {
+		return err
+	}
+	if err := m.putLimits(u); err != nil {
+		return err
+	}
+	if err := m.admit(ctx, u); err != nil || !u.Locked {
 		return err
 	}
 	return m.end(ctx, u.UID)
 }
 
-const shell = "/usr/sbin/nologin"
+const (
+	shell      = "/usr/sbin/nologin"
+	noPassword = "*" // none that is typed in has that hash (shadow(5)), and the account isn't locked by it
+)
 
 func home(tenant string) string { return filepath.Join(planner.TenantsRoot, tenant) }
 
@@ -151,7 +164,7 @@ func (m *Manager) create(ctx context.Context, u planner.User) error {
 		return executors.Errorf(executors.Conflict, "group %s has id %d here, and should have %d", u.Login, gid, u.UID)
 	}
 	_, err = m.run(ctx, "useradd", "--no-create-home", "--no-log-init", "--uid", id, "--gid", id,
-		"--home-dir", home(u.Name), "--shell", shell, "--expiredate", expiry(u), u.Login)
+		"--home-dir", home(u.Name), "--shell", shell, "--password", noPassword, "--expiredate", expiry(u), u.Login)
 	return err
 }
 
@@ -164,9 +177,15 @@ func (m *Manager) delete(ctx context.Context, u planner.User) error {
 		if e.uid != u.UID {
 			return executors.Errorf(executors.Conflict, "login %s has id %d here, not %d: it is somebody else's", u.Login, e.uid, u.UID)
 		}
+		if err := m.shutOut(ctx, u); err != nil {
+			return err
+		}
 		if err := m.remove(ctx, u.Login); err != nil {
 			return err
 		}
+	}
+	if err := errors.Join(unlink(m.keyFile(u.Login)), unlink(m.limitsFile(u.Login))); err != nil {
+		return err
 	}
 	if gid, err := m.group(u.Login); err != nil || gid != u.UID {
 		return err
@@ -208,9 +227,17 @@ func (m *Manager) Observe(context.Context) ([]planner.Object, error) {
 		if allow.Login(e.login) != nil || filepath.Dir(e.home) != planner.TenantsRoot {
 			continue
 		}
+		keys, err := m.keys(e)
+		if err != nil {
+			return nil, err
+		}
+		limits, err := m.limits(e.login)
+		if err != nil {
+			return nil, err
+		}
 		objects = append(objects, planner.User{
 			Meta:  planner.Meta{Target: m.o.Node, Name: filepath.Base(e.home)},
-			Login: e.login, UID: e.uid, Locked: e.locked,
+			Login: e.login, UID: e.uid, Locked: e.locked, Keys: keys, Limits: limits,
 		})
 	}
 	return objects, nil
@@ -253,13 +280,14 @@ func find(all []entry, login string) (entry, bool) {
 
 // read returns all users: passwd(5), with the expiry of shadow(5).
 func (m *Manager) read() ([]entry, error) {
-	expired := map[string]bool{}
+	expired, barred := map[string]bool{}, map[string]bool{}
 	lines, err := m.lines("shadow", 9)
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range lines {
 		expired[f[0]] = f[7] == "1" // in days since 1970
+		barred[f[0]] = strings.HasPrefix(f[1], "!")
 	}
 	if lines, err = m.lines("passwd", 7); err != nil {
 		return nil, err
@@ -274,7 +302,7 @@ func (m *Manager) read() ([]entry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("passwd: user %s: %w", f[0], err)
 		}
-		all = append(all, entry{login: f[0], uid: uid, gid: gid, home: f[5], shell: f[6], locked: expired[f[0]]})
+		all = append(all, entry{login: f[0], uid: uid, gid: gid, home: f[5], shell: f[6], locked: expired[f[0]], barred: barred[f[0]]})
 	}
 	return all, nil
 }

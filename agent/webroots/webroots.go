@@ -1,7 +1,7 @@
 // Package webroots is the executor of sites' folders on a web shard's shared volume.
 //
 //	/srv/tenants                  root:root 0755
-//	/srv/tenants/acme             root:root 0711
+//	/srv/tenants/acme             root:t-acme 0751
 //	/srv/tenants/acme/shop        t-acme:www-data 2750
 //	/srv/tenants/.hostctl         root:root 0700, what was put into which site
 //
@@ -154,12 +154,14 @@ func (m *Manager) folder(w planner.Webroot) (*beneath.Dir, error) {
 		return nil, err
 	}
 	defer func() { _ = root.Close() }() // only held for its path
-	tenant, err := root.Make(w.Tenant, beneath.Owner{DirMode: 0o711})
+	// Its user may list it, who is locked into it by SFTP; others only pass through.
+	above := beneath.Owner{GID: w.UID, DirMode: 0o751}
+	tenant, err := root.Make(w.Tenant, above)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = tenant.Close() }() // only held for its path
-	if err := tenant.Own(beneath.Owner{DirMode: 0o711}); err != nil {
+	if err := tenant.Own(above); err != nil {
 		return nil, err
 	}
 	site, err := tenant.Make(w.Site, m.owner(w))
