@@ -52,6 +52,38 @@ try "passwords" cat /etc/shadow
 try "being root" setpriv --reuid 0 true
 try "being another" setpriv --reuid 20031 --clear-groups true
 try "a raised limit" prlimit --nofile=100000:100000 true
+try "more processes" prlimit --nproc=100000:100000 true
+try "more memory" prlimit --data=unlimited:unlimited true
+try "being spared" sh -c 'echo -1000 > /proc/self/oom_score_adj'
+try "a file beside its site" touch /srv/tenants/$TENANT/x
+try "its site's folder" mv /srv/tenants/$TENANT/shop /srv/tenants/$TENANT/shop2
+try "the list of tenants" ls /srv/tenants/.hostctl
+try "sshd's key" cat /srv/tenants/.hostctl-ssh/ssh_host_ed25519_key
+try "another's keys" cat /etc/hostctl/ssh/t-victim
+try "another's keys, listed" ls /etc/hostctl/ssh
+try "its own keys, written" sh -c "echo x >> /etc/hostctl/ssh/t-$TENANT"
+try "its own keys, replaced" sh -c "echo x > /etc/hostctl/ssh/.x; mv /etc/hostctl/ssh/.x /etc/hostctl/ssh/t-$TENANT"
+try "another's folder, by hard link" ln /srv/tenants/victim/shop/public/secret.txt /srv/tenants/$TENANT/shop/h1
+try "the node's users, by hard link" ln /etc/shadow /srv/tenants/$TENANT/shop/h2
+try "another's file, by symlink" sh -c "ln -sfn /srv/tenants/victim/shop/public /srv/tenants/$TENANT/shop/s1 && cat /srv/tenants/$TENANT/shop/s1/secret.txt"
+try "a device" mknod /srv/tenants/$TENANT/shop/d c 1 3
+try "a disk" sh -c 'for d in /dev/[svx]d* /dev/nvme* /dev/mem /dev/kmsg; do head -c 1 $d && exit; done; exit 1'
+try "a program that is root's" sh -c 'find / -xdev -type f -perm /6000 2>/dev/null | grep .'
+try "a mount" mount -t tmpfs none /mnt
+try "namespaces" unshare --user --map-root-user true
+try "more than root's groups" setpriv --init-groups --reuid 33 true
+try "the kernel's settings" sh -c 'echo 1 > /proc/sys/vm/drop_caches'
+try "the kernel's keys" sh -c 'echo b > /proc/sysrq-trigger'
+try "control groups" sh -c 'mkdir /sys/fs/cgroup/x || mkdir /sys/fs/cgroup/pids/x || mkdir /sys/fs/cgroup/unified/x'
+try "the engine" sh -c 'ls /var/run/docker.sock || ls /run/containerd'
+try "the agent's program" sh -c 'head -c 1 /var/lib/hostctl/bin/node-agent'
+try "PID 1" kill -0 1
+try "the agent, stopped" pkill -0 node-agent
+try "the images' programs" touch /opt/hostctl/x
+try "web server's settings" sh -c 'echo >> /etc/nginx/nginx.conf'
+try "sshd's settings" sh -c 'echo >> /etc/ssh/sshd_config'
+try "PHP's settings" sh -c 'echo >> /etc/php/8.4/fpm/php.ini; ls /etc/php/hostctl/8.4/current'
+try "folders for all" touch /run/x /etc/x /srv/x /var/x /x
 echo done
 `
 
@@ -70,6 +102,7 @@ run ->(env) { [200, {}, [Open3.capture2e('sh', 'attacks').first]] }`),
 	}[kind]
 	s := n.newService(kind, version, uid, text, n.files.add("attacks", attacks), n.files.add("own.txt", "own"))
 	s.runtime.Env["TENANT"], s.runtime.Env["OWN"] = s.user.Name, "/run/apps/"+s.runtime.Name+"/current"
+	s.runtime.MemoryLimit = 128 << 20
 	s.runtime.Health = "/" // the attacks are over when it is up
 	return s
 }

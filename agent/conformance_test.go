@@ -104,7 +104,7 @@ func testInside(t *testing.T) {
 
 // wipe makes a node what it was at its start.
 const wipe = `
-for s in /run/service/php-* /run/service/app-*; do test ! -e "$s" || mv "$s" $(mktemp -d /run/service/.wiped-XXXXXX); done
+for s in /run/service/php-* /run/service/app-*; do mv "$s" $(mktemp -d /run/service/.wiped-XXXXXX) || test ! -e "$s"; done
 s6-svscanctl -an /run/service
 rm -rf /etc/nginx/hostctl/* /etc/php/hostctl/* /run/php/* /etc/hostctl/apps /etc/hostctl/limits /etc/hostctl/ssh/* /run/apps /var/lib/apps /etc/nginx/hostctl-users /srv/tenants/* /srv/tenants/.hostctl /var/lib/php/hostctl /var/lib/hostctl/secrets
 s6-svc -wu -u /run/service/nginx; s6-svc -h /run/service/nginx

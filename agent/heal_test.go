@@ -256,7 +256,7 @@ func TestOver(t *testing.T) {
 	for i, l := range []planner.Limits{{Disk: 1 << 30, Inodes: 10}, {Disk: 3 << 30, Inodes: 9}, {}} {
 		s.create(planner.User{Meta: planner.Meta{Target: nodeName, Name: fmt.Sprint("u", i)}, Login: fmt.Sprint("t-u", i), UID: 20001 + i, Limits: l})
 	}
-	s.Agent.Usage = func(_ context.Context, tenants map[int]string) []executors.Usage {
+	s.Usage = func(_ context.Context, tenants map[int]string) []executors.Usage {
 		var all []executors.Usage
 		for _, name := range tenants {
 			all = append(all, executors.Usage{Tenant: name, Disk: 2 << 30, Files: 10})

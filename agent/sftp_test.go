@@ -89,26 +89,26 @@ func TestSFTP(t *testing.T) {
 	t.Run("another key", func(t *testing.T) {
 		n.keysNow(&acme.user, first, second)
 		n.opens("second", "t-acme")
-		session := n.session("first", "t-acme")
+		session := n.session("first")
 		n.keysNow(&acme.user, second)
-		n.refuses("first", "t-acme")
+		n.refuses("first")
 		n.opens("second", "t-acme")
 		n.ended(session)
 	})
 	t.Run("locked", func(t *testing.T) {
-		session := n.session("second", "t-acme")
+		session := n.session("second")
 		now := acme.user
 		now.Locked = true
 		n.become(&acme.user, now)
 		n.ended(session)
-		n.refuses("second", "t-acme")
+		n.refuses("second")
 		now.Locked = false
 		n.become(&acme.user, now)
 		n.opens("second", "t-acme")
 	})
 	t.Run("no shell", func(t *testing.T) {
 		n.keysNow(&acme.user)
-		n.refuses("second", "t-acme")
+		n.refuses("second")
 		n.opens("victim", "t-victim")
 	})
 	t.Run("sent by nobody", func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestSFTP(t *testing.T) {
 		if err := n.tryCreate(u)[0]; executors.KindOf(err) != executors.Refused {
 			t.Errorf("out of order: %v, want it refused", err)
 		}
-		n.refuses("first", "t-acme")
+		n.refuses("first")
 	})
 	t.Run("host key", func(t *testing.T) {
 		const file = "/srv/tenants/.hostctl-ssh/ssh_host_ed25519_key"
@@ -153,19 +153,19 @@ func (n *node) opens(key, login string) {
 	}
 }
 
-func (n *node) refuses(key, login string) {
+func (n *node) refuses(key string) {
 	n.t.Helper()
-	if out, ok := n.sftp(key, login, "ls"); ok || !strings.Contains(out, "Permission denied (publickey)") {
-		n.t.Errorf("%s with key %s is let in, or refused for another reason: %s", login, key, out)
+	if out, ok := n.sftp(key, "t-acme", "ls"); ok || !strings.Contains(out, "Permission denied (publickey)") {
+		n.t.Errorf("t-acme with key %s is let in, or refused for another reason: %s", key, out)
 	}
 }
 
 // session opens a session that stays, and returns the process of its client.
-func (n *node) session(key, login string) string {
+func (n *node) session(key string) string {
 	n.t.Helper()
-	pid := strings.TrimSpace(n.script("sleep 600 2> /dev/null | ssh " + sshTo + " -i /root/keys/" + key + " -s " + login + "@localhost sftp > /dev/null 2>&1 & echo $!"))
+	pid := strings.TrimSpace(n.script("sleep 600 2> /dev/null | ssh " + sshTo + " -i /root/keys/" + key + " -s t-acme@localhost sftp > /dev/null 2>&1 & echo $!"))
 	within(n.t, 30*time.Second, "a session is open", func() error {
-		if out, ok := n.said("pgrep -U " + login + " -x sshd-session"); !ok {
+		if out, ok := n.said("pgrep -U t-acme -x sshd-session"); !ok {
 			return fmt.Errorf("no session: %s", out)
 		}
 		return nil

@@ -43,15 +43,14 @@ func (m *Manager) putLimits(u planner.User) error {
 // limits returns what a user may use. A file that isn't what this version writes is none.
 func (m *Manager) limits(login string) (planner.Limits, error) {
 	b, err := os.ReadFile(m.limitsFile(login))
-	if errors.Is(err, fs.ErrNotExist) {
-		return planner.Limits{}, nil
-	}
-	if err != nil {
-		return planner.Limits{}, err
-	}
 	var l planner.Limits
-	if json.Unmarshal(b, &l) != nil || checkLimits(l) != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return planner.Limits{}, nil
+	case err != nil:
+		return planner.Limits{}, err
+	case json.Unmarshal(b, &l) == nil && checkLimits(l) == nil:
+		return l, nil
 	}
-	return l, nil
+	return planner.Limits{}, nil
 }
