@@ -19,6 +19,7 @@ type step struct {
 	next   int   // the step after of the same object, -1
 	again  bool  // makes again what is there until then: nobody who needs it has to wait
 	side   bool  // a step aside (drain, and back; names that go later): nobody needs it
+	adopt  bool  // takes over what is there
 	here   bool  // done with what is there: waits for nothing that is made again
 	off    bool  // withheld
 	id     int
@@ -140,6 +141,7 @@ func (d *draft) compare(ref Ref, want Object) {
 	}
 	s := d.toward(ref, have, want, why, dirty)
 	s.again = s.again || d.has(ref)
+	d.adopts(&s)
 	if retires(have, want) {
 		s.at, s.side = inStage(phaseDown, ref), true
 	}
@@ -287,7 +289,9 @@ func (d *draft) usable(ref Ref) bool {
 	switch ref.Kind {
 	case KindNetwork, KindVolume, KindContainer, KindAgent:
 		return true
-	case KindWebroot, KindDatabase, KindDatabaseUser, KindZone, KindRRset:
+	case KindZone, KindRRset:
+		return d.groupUsable(ref.Target) || d.isExternal(ref.Target)
+	case KindWebroot, KindDatabase, KindDatabaseUser:
 		return d.groupUsable(ref.Target)
 	}
 	n := d.nodes[ref.Target]
@@ -324,7 +328,7 @@ func (d *draft) changes() []Change {
 		}
 		out = append(out, Change{
 			ID: s.id, Stage: stage, Action: s.action, Old: s.old, New: s.new,
-			Expect: d.expect(s), Force: d.forced(s), After: d.afterIDs(s), Why: s.why,
+			Expect: d.expect(s), Force: d.forced(s), Adopt: s.adopt, After: d.afterIDs(s), Why: s.why,
 		})
 	}
 	return out
@@ -335,7 +339,7 @@ func (d *draft) expect(s *step) Hash {
 	if s.prev >= 0 && !d.steps[s.prev].off && s.old != nil {
 		return HashOf(d.steps[s.prev].new)
 	}
-	if s.old == nil || d.now(s.ref) == nil && !s.here {
+	if s.old == nil || d.now(s.ref) == nil && !s.here && !s.adopt {
 		return ""
 	}
 	return HashOf(s.old)
@@ -343,7 +347,7 @@ func (d *draft) expect(s *step) Hash {
 
 // forced reports whether a step starts from something that nobody knows: the first one of an object that is dirty.
 func (d *draft) forced(s *step) bool {
-	if s.prev >= 0 && !d.steps[s.prev].off || s.old == nil {
+	if s.prev >= 0 && !d.steps[s.prev].off || s.old == nil || s.adopt {
 		return false
 	}
 	_, dirty := d.live.Dirty[s.ref]

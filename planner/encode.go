@@ -42,6 +42,7 @@ type wireChange struct {
 	New    json.RawMessage `json:"new,omitempty"`
 	Expect Hash            `json:"expect,omitempty"`
 	Force  bool            `json:"force,omitempty"`
+	Adopt  bool            `json:"adopt,omitempty"`
 	After  []int           `json:"after,omitempty"`
 	Why    string          `json:"why,omitempty"`
 }
@@ -52,7 +53,7 @@ func (p Plan) wire() wirePlan {
 		Allocations: p.Allocations, Released: p.Released, Targets: p.Targets, Notes: p.Notes, Frozen: p.Frozen, Remember: p.Remember,
 	}
 	for i, c := range p.Changes {
-		w.Changes[i] = wireChange{ID: c.ID, Stage: c.Stage, Action: c.Action, Expect: c.Expect, Force: c.Force, After: c.After, Why: c.Why}
+		w.Changes[i] = wireChange{ID: c.ID, Stage: c.Stage, Action: c.Action, Expect: c.Expect, Force: c.Force, Adopt: c.Adopt, After: c.After, Why: c.Why}
 		if c.Old != nil {
 			w.Changes[i].Old = Encode(c.Old)
 		}
@@ -163,7 +164,7 @@ func (w wirePlan) plan() (Plan, error) {
 		if old == nil && now == nil {
 			return Plan{}, fmt.Errorf("change %d is about nothing", c.ID)
 		}
-		p.Changes[i] = Change{ID: c.ID, Stage: c.Stage, Action: c.Action, Old: old, New: now, Expect: c.Expect, Force: c.Force, After: c.After, Why: c.Why}
+		p.Changes[i] = Change{ID: c.ID, Stage: c.Stage, Action: c.Action, Old: old, New: now, Expect: c.Expect, Force: c.Force, Adopt: c.Adopt, After: c.After, Why: c.Why}
 	}
 	return p, nil
 }

@@ -47,9 +47,9 @@ func (x *expansion) expandDNS() {
 }
 
 func (x *expansion) expandZone(z *schema.Zone) {
-	c := x.clusters[z.Cluster]
-	if c == nil || len(c.dns.nodes) == 0 {
-		x.problemf("zone %s: cluster %s has no DNS nodes; set powerdns.count of the cluster, or remove the zone", z.Domain, z.Cluster)
+	at, ok := x.clusters[z.Cluster].nameServers()
+	if !ok {
+		x.problemf("zone %s: cluster %s has no name servers; set infrastructure.powerdns of the cluster, or remove the zone", z.Domain, z.Cluster)
 		return
 	}
 	nameservers := slices.Clone(z.Nameservers)
@@ -58,7 +58,7 @@ func (x *expansion) expandZone(z *schema.Zone) {
 	}
 	slices.Sort(nameservers)
 	o := Zone{
-		Meta:        Meta{Target: c.dns.name, Name: z.Domain, From: ownerOf(z.Meta), On: c.dns.best[0].ready},
+		Meta:        Meta{Target: at.target, Name: z.Domain, From: ownerOf(z.Meta), On: at.ready},
 		Nameservers: nameservers, Hostmaster: x.m.Platform.Hostmaster, TTL: firstOf(z.TTL, x.m.Platform.TTL),
 		Signed: z.DNSSEC,
 	}
@@ -83,13 +83,13 @@ func (x *expansion) expandRecord(z *schema.Zone, r *schema.ZoneRecord, policies 
 }
 
 func (x *expansion) addRRset(z *schema.Zone, r RRset, routes []Ref) {
-	c := x.clusters[z.Cluster]
-	if c == nil || len(c.dns.best) == 0 {
+	at, ok := x.clusters[z.Cluster].nameServers()
+	if !ok {
 		return // expandZone has said so
 	}
-	r.Zone, r.Target, r.Name = z.Domain, c.dns.name, z.Domain+"/"+r.FQDN+"/"+r.Type
+	r.Zone, r.Target, r.Name = z.Domain, at.target, z.Domain+"/"+r.FQDN+"/"+r.Type
 	r.On = make([]Ref, 0, 2+len(routes))
-	r.On = append(append(append(r.On, c.dns.best[0].ready...), Ref{KindZone, c.dns.name, z.Domain}), routes...)
+	r.On = append(append(append(r.On, at.ready...), Ref{KindZone, at.target, z.Domain}), routes...)
 	x.add(r)
 }
 

@@ -19,20 +19,12 @@ func (x *expansion) keepZone(o Zone) {
 	if x.live.Dirty[o.Ref()].Gone {
 		return
 	}
-	var dns *group
-	for _, c := range x.clusters {
-		if c.dns != nil && c.dns.name == o.Target {
-			dns = c.dns
-		}
-	}
+	at, ok := x.nameServersAt(o.Target)
 	_, due := slices.BinarySearchFunc(x.live.Due, o.Ref(), Ref.Compare)
-	if o.Kept && due && dns != nil {
+	if o.Kept && due && ok {
 		x.notef("zone %s and its keys are deleted for good: nobody has declared it for %s", o.Name, days(x.live.Memory.KeepOf(KindZone)))
 		return
 	}
-	o.Kept, o.On = true, nil
-	if dns != nil && len(dns.best) > 0 {
-		o.On = dns.best[0].ready
-	}
+	o.Kept, o.On = true, at.ready
 	x.add(o)
 }

@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 //	from/…   the repository that is live; absent: nothing is live
 //	want/…   the repository to plan; its files are laid over those of from, a file that holds only "gone" is taken away
 //	live     what happened meanwhile, a line each: "down NODE", "gone REF", "dirty REF",
-//	         "found RREF VALUE" (an RRset that nobody declares), "protected OWNER", "allow WHAT", "due REF", "generation N TENANT/NAME", "lost TENANT/NAME"
+//	         "found REF VALUE" (an RRset that nobody declares), "there REF VALUE" (what can be adopted), "protected OWNER", "allow WHAT", "due REF", "generation N TENANT/NAME", "lost TENANT/NAME"
 //	plan     the expected text, or the error
 //	order    the expected changes in the order of execution; only compared if it is there
 //	markdown the plan as Markdown; only compared if it is there
@@ -124,6 +124,12 @@ func happen(t *testing.T, live *planner.Live, policy *planner.Policy, events str
 		case "found":
 			o := found(t, *live, arg)
 			live.State[o.Ref()] = o
+		case "there":
+			o := there(t, arg)
+			if live.There == nil {
+				live.There = planner.State{}
+			}
+			live.There[o.Ref()] = o
 		case "generation":
 			n, name, _ := strings.Cut(arg, " ")
 			generation, err := strconv.Atoi(n)
@@ -165,6 +171,21 @@ func found(t *testing.T, live planner.Live, arg string) planner.RRset {
 		t.Fatalf("%s can't be one that nobody declares", arg)
 	}
 	return o
+}
+
+// there is a zone or an RRset on name servers that hostctl hasn't made: "zone/TARGET/ZONE NS,NS", "rrset/TARGET/ZONE/NAME/TYPE
+// VALUE".
+func there(t *testing.T, arg string) planner.Object {
+	text, value, _ := strings.Cut(arg, " ")
+	ref, err := planner.ParseRef(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta, parts := planner.Meta{Target: ref.Target, Name: ref.Name}, strings.Split(ref.Name, "/")
+	if ref.Kind == planner.KindZone {
+		return planner.Zone{Meta: meta, Nameservers: strings.Split(value, ","), Hostmaster: "hostmaster@hosting.test", TTL: 300}
+	}
+	return planner.RRset{Meta: meta, Zone: parts[0], FQDN: parts[1], Type: parts[2], TTL: 300, Values: []string{value}}
 }
 
 func generated(title string) planner.Generated {

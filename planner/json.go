@@ -35,6 +35,7 @@ type jsonChange struct {
 	New         json.RawMessage `json:"new,omitempty"`
 	Differences []string        `json:"differences,omitempty"`
 	Force       bool            `json:"force,omitempty"`
+	Adopt       bool            `json:"adopt,omitempty"`
 	After       []int           `json:"after,omitempty"`
 	Why         string          `json:"why,omitempty"`
 }
@@ -57,6 +58,7 @@ type jsonChange struct {
 //	  old, new   content of the object before and after; absent where it isn't there
 //	  differences  lines for people, a field each
 //	  force      what is there is known to differ, or not known, and is overwritten whatever it is
+//	  adopt      it was there, made by nobody that the inventory knows, and becomes ours
 //	  after      ids of changes that must have succeeded before
 //	  why        what caused it
 //	allocations  decisions that are made with this plan: scope, key, value
@@ -73,7 +75,7 @@ func (p Plan) JSON() ([]byte, error) {
 	for i, c := range p.Changes {
 		out.Changes[i] = jsonChange{
 			ID: c.ID, Stage: c.Stage, Action: c.Action, Ref: c.Ref(), Owner: c.Owner(),
-			Differences: Differences(c), Force: c.Force, After: c.After, Why: c.Why,
+			Differences: Differences(c), Force: c.Force, Adopt: c.Adopt, After: c.After, Why: c.Why,
 		}
 		if c.Old != nil {
 			out.Changes[i].Old = content(c.Old)

@@ -17,6 +17,7 @@ type Live struct {
 	Due         []Ref              // kept for their data, for long enough; sorted
 	Generations map[Generated]int  // of generated secrets, those above the first
 	Lost        map[Generated]bool // generated secrets whose values nodes alone have: the inventory was made again
+	There       State              // what other far sides than ours hold of what is declared and not live, for adoption; read before planning
 	Lately      []Lately           // how Version was reached, as far as that is known: each begins where the one before ends
 }
 
@@ -43,13 +44,15 @@ type Allocation struct {
 	Value string `json:"value"`
 }
 
-// Target is where changes go: a Docker host, a node's agent, or any one node of several that share what is changed.
-// Exactly one of Docker, Address and AnyOf is set.
+// Target is where changes go: a Docker host, a node's agent, any one node of several that share what is changed, or a
+// PowerDNS that hostctl hasn't made. Exactly one of Docker, Address, AnyOf and PowerDNS is set.
 type Target struct {
 	Name    string         `json:"name"`
 	Docker  *schema.Docker `json:"docker,omitempty"`
 	Address string         `json:"address,omitempty"` // host:port of a node's agent
 	AnyOf   []string       `json:"anyOf,omitempty"`   // names of nodes
+
+	PowerDNS *PowerDNS `json:"powerdns,omitempty"`
 }
 
 // Action is what a change does to an object.
@@ -73,6 +76,7 @@ type Change struct {
 	New    Object // nil when it is deleted
 	Expect Hash   // content it starts from; of a second change of one object, the first one's New
 	Force  bool   // what is really there is known to differ, or not known: it is overwritten, whatever it is
+	Adopt  bool   // it was there, and is nobody's that the inventory knows: it becomes ours
 	After  []int  // changes of this plan that must have succeeded; sorted, all smaller than ID
 	Why    string // what caused it, in a few words
 }

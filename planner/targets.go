@@ -28,6 +28,12 @@ func (x *expansion) allTargets() []Target {
 			all[g.name] = t
 		}
 	}
+	for _, c := range x.m.Clusters {
+		if c.ExternalPowerDNS != nil {
+			t := externalTarget(c)
+			all[t.Name] = t
+		}
+	}
 	x.addOldTargets(all)
 	out := make([]Target, 0, len(all))
 	for _, t := range all {
@@ -85,6 +91,11 @@ func (x *expansion) checkTargetNames() {
 	}
 	for _, h := range x.m.Hosts {
 		take(h.Name, "a host")
+	}
+	for _, c := range x.m.Clusters {
+		if c.ExternalPowerDNS != nil {
+			take(c.Name+externalSuffix, "the PowerDNS of cluster "+c.Name)
+		}
 	}
 	for _, g := range x.groups {
 		if g.count > 0 {

@@ -68,7 +68,7 @@ func (r *Reconciler) presentAt(ctx context.Context, live planner.Live, target st
 	}
 	errs := []error{errors.New("none was asked")}
 	for _, n := range nodes {
-		present, err := r.presentOn(ctx, at[n], live.Instance, refs)
+		present, err := r.presentOn(ctx, live, at[n], refs)
 		if err == nil {
 			return present, nil
 		}
@@ -79,13 +79,15 @@ func (r *Reconciler) presentAt(ctx context.Context, live planner.Live, target st
 	return nil, errors.Join(errs...)
 }
 
-func (r *Reconciler) presentOn(ctx context.Context, t planner.Target, instance string, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
+func (r *Reconciler) presentOn(ctx context.Context, live planner.Live, t planner.Target, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
 	if t.Name == "" {
 		return nil, errors.New("no plan has told where it is")
 	}
 	ctx, cancel := context.WithTimeout(ctx, delegationTimeout)
 	defer cancel()
-	far, err := r.Connect(t, Session{Instance: instance})
+	session, close := r.looking(ctx, live.Instance, live.Commit, []planner.Target{t})
+	defer close()
+	far, err := r.Connect(t, session)
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func (r *Reconciler) Observe(ctx context.Context, targets []planner.Target) (Dri
 	if len(targets) > 0 {
 		live.Targets = targets
 	}
-	s := r.observeAll(ctx, live)
+	s := r.observeAll(ctx, live, before.Commit)
 	if ctx.Err() != nil {
 		return Drift{}, ctx.Err()
 	}
@@ -101,8 +101,10 @@ type observed struct {
 	err     error
 }
 
-// observeAll asks every engine, and every node that has an agent.
-func (r *Reconciler) observeAll(ctx context.Context, live planner.Live) sight {
+// observeAll asks every engine, every node that has an agent, and what hostctl hasn't made.
+func (r *Reconciler) observeAll(ctx context.Context, live planner.Live, commit string) sight {
+	session, close := r.looking(ctx, live.Instance, commit, live.Targets)
+	defer close()
 	var (
 		mu    sync.Mutex
 		all   errgroup.Group
@@ -111,11 +113,11 @@ func (r *Reconciler) observeAll(ctx context.Context, live planner.Live) sight {
 	)
 	all.SetLimit(lookAtOnce)
 	for _, t := range live.Targets {
-		if t.Docker == nil && (t.Address == "" || !there[t.Name]) {
+		if t.Docker == nil && t.PowerDNS == nil && (t.Address == "" || !there[t.Name]) {
 			continue
 		}
 		all.Go(func() error {
-			o := r.observeOne(ctx, t, live.Instance)
+			o := r.observeOne(ctx, t, session)
 			mu.Lock()
 			defer mu.Unlock()
 			seen[t.Name] = o
@@ -127,10 +129,10 @@ func (r *Reconciler) observeAll(ctx context.Context, live planner.Live) sight {
 }
 
 // observeOne asks one far side what it holds, and of which kinds that is all.
-func (r *Reconciler) observeOne(ctx context.Context, t planner.Target, instance string) observed {
+func (r *Reconciler) observeOne(ctx context.Context, t planner.Target, s Session) observed {
 	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
 	defer cancel()
-	far, err := r.Connect(t, Session{Instance: instance})
+	far, err := r.Connect(t, s)
 	if err != nil {
 		return observed{err: err}
 	}
@@ -150,6 +152,9 @@ func (r *Reconciler) observeOne(ctx context.Context, t planner.Target, instance 
 func kindsOf(ctx context.Context, t planner.Target, far executors.Executor) ([]planner.Kind, error) {
 	if t.Docker != nil {
 		return []planner.Kind{planner.KindNetwork, planner.KindVolume, planner.KindContainer, planner.KindAgent}, nil
+	}
+	if t.PowerDNS != nil {
+		return []planner.Kind{planner.KindZone, planner.KindRRset}, nil
 	}
 	if k, ok := far.(Kinder); ok {
 		return k.Kinds(ctx)

@@ -51,7 +51,7 @@ func (r *Reconciler) Rebuild(ctx context.Context, tree schema.Tree, commit strin
 	if err != nil {
 		return Rebuilt{}, fmt.Errorf("read inventory: %w", err)
 	}
-	s := survey{r: r, instance: live.Instance, there: planner.State{}}
+	s := survey{r: r, session: Session{Instance: live.Instance, Blobs: tree}, there: planner.State{}}
 	if err := s.all(ctx, hostTargets(manifest)); err != nil {
 		return Rebuilt{}, err
 	}
@@ -91,15 +91,15 @@ func (r *Reconciler) planFrom(m schema.Manifest, live planner.Live, there planne
 
 // survey is what was found at the far sides so far.
 type survey struct {
-	r        *Reconciler
-	instance string
+	r       *Reconciler
+	session Session
 
 	mu    sync.Mutex
 	there planner.State
 	fence int64
 }
 
-// nodes returns the agents of the containers that are there.
+// nodes returns the agents of the containers that are there, and what hostctl hasn't made.
 func (s *survey) nodes(all []planner.Target) []planner.Target {
 	up := map[string]bool{}
 	for ref := range s.there {
@@ -107,7 +107,7 @@ func (s *survey) nodes(all []planner.Target) []planner.Target {
 			up[ref.Name] = true
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(t planner.Target) bool { return t.Address == "" || !up[t.Name] })
+	return slices.DeleteFunc(slices.Clone(all), func(t planner.Target) bool { return t.PowerDNS == nil && (t.Address == "" || !up[t.Name]) })
 }
 
 // surveyAtOnce is how many far sides are observed at a time.
@@ -131,7 +131,7 @@ func (s *survey) all(ctx context.Context, targets []planner.Target) error {
 }
 
 func (s *survey) one(ctx context.Context, t planner.Target) error {
-	far, err := s.r.Connect(t, Session{Instance: s.instance})
+	far, err := s.r.Connect(t, s.session)
 	if err != nil {
 		return err
 	}

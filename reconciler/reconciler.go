@@ -86,6 +86,7 @@ func (r *Reconciler) PlanTree(ctx context.Context, tree schema.Tree, commit stri
 	p, err := r.plan(ctx, manifest, live)
 	if err == nil {
 		r.answer(q, live, p)
+		p, err = r.adopt(ctx, tree, manifest, live, p)
 	}
 	return p, err
 }

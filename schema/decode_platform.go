@@ -157,9 +157,9 @@ func decodeCluster(d *decoder, spec *yaml.Node) any {
 	c := &Cluster{
 		Region:    d.value(child(spec, "region"), CheckSlug),
 		HAProxy:   d.infrastructure(parts, "haproxy"),
-		PowerDNS:  d.infrastructure(parts, "powerdns"),
 		ServiceDB: d.infrastructure(parts, "serviceDB"),
 	}
+	c.PowerDNS, c.ExternalPowerDNS = d.powerdns(parts)
 	if prefix := parsed(d, subnet, ParseSubnet); prefix.IsValid() {
 		c.Subnet = prefix.String()
 	}

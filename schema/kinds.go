@@ -174,6 +174,8 @@ type Cluster struct {
 	HAProxy   Infrastructure // role lb
 	PowerDNS  Infrastructure // role dns
 	ServiceDB Infrastructure // role servicedb; Count is 1
+
+	ExternalPowerDNS *ExternalPowerDNS // in place of PowerDNS
 }
 
 // Infrastructure is one managed part of a cluster: Count nodes made from a profile. Count 0 means the cluster has none.

@@ -23,7 +23,7 @@ var tenantMeta = map[string]bool{"metadata.suspended": true, "metadata.suspendRe
 var plannedFields = map[Kind]map[string]bool{
 	KindPlatform: {"spec.acme": true},
 	KindCluster: {
-		"spec.infrastructure.haproxy.external": true, "spec.infrastructure.powerdns.external": true, "spec.infrastructure.serviceDB.external": true,
+		"spec.infrastructure.haproxy.external": true, "spec.infrastructure.serviceDB.external": true,
 	},
 	KindNodeProfile: {"spec.volumes": true, "spec.update": true, "spec.resources.disk": true, "spec.resources.inodes": true},
 	KindTenant:      {"spec.shards.valkey": true},

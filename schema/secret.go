@@ -148,6 +148,7 @@ func (l *loader) secrets(c *catalog) {
 			u.v.Password = &s // the one that was decoded belongs to the cache
 		}
 	}
+	l.linkExternal(c)
 	for _, d := range c.certificates.list {
 		d.v.Key = l.resolve(c, &d.origin, "spec.custom.keyRef", d.v.Key)
 	}

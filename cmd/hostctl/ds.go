@@ -46,9 +46,11 @@ that looks for CDS records (RFC 8078) finds them by itself.`,
 					return err
 				}
 			}
-			platform, err := o.platform(cmd.Context(), "")
+			platform, err := o.platform(cmd.Context(), o.dir) // which may hold the key of name servers that hostctl hasn't made
 			if err != nil {
-				return err
+				if platform, err = o.platform(cmd.Context(), ""); err != nil {
+					return err
+				}
 			}
 			zones, err := platform.Delegations(cmd.Context(), domain)
 			err = errors.Join(err, platform.Close(), o.printDS(zones, asJSON))

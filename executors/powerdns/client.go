@@ -61,16 +61,25 @@ type client struct {
 }
 
 // newClient reads the key anew: it is another one after each start of the node.
-func (e *Executor) newClient() (*client, error) {
-	b, err := os.ReadFile(e.o.KeyFile)
-	if err != nil {
-		return nil, executors.Errorf(executors.Unreachable, "powerdns: %w", err)
+func (e *Executor) newClient(ctx context.Context) (*client, error) {
+	from, read := "its secret", e.o.Key
+	if read == nil {
+		from, read = e.o.KeyFile, e.o.readKey
 	}
-	k := strings.TrimSpace(string(b))
+	k, err := read(ctx)
+	if err != nil {
+		return nil, executors.Errorf(executors.Unreachable, "powerdns: the API's key: %w", err)
+	}
+	k = strings.TrimSpace(k)
 	if k == "" || strings.ContainsFunc(k, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, executors.Errorf(executors.Unreachable, "powerdns: the key in %s isn't one line of text", e.o.KeyFile)
+		return nil, executors.Errorf(executors.Unreachable, "powerdns: the key in %s isn't one line of text", from)
 	}
 	return &client{base: strings.TrimSuffix(e.o.URL, "/") + "/api/v1/servers/localhost", key: k, http: e.o.HTTP}, nil
+}
+
+func (o Options) readKey(context.Context) (string, error) {
+	b, err := os.ReadFile(o.KeyFile)
+	return string(b), err
 }
 
 // zones lists all zones, without their RRsets and without asking whether each is signed.
@@ -189,6 +198,8 @@ func statusError(what string, resp *http.Response) error {
 		return executors.Errorf(executors.Unreachable, "%s: it doesn't take our key", what)
 	case code == http.StatusBadRequest, code == http.StatusUnprocessableEntity, code == http.StatusRequestEntityTooLarge:
 		return executors.Errorf(executors.Refused, "%s: %s", what, text)
+	case code >= 300 && code < 400:
+		return executors.Errorf(executors.Unknown, "%s: it answers from elsewhere (%d); name the API's own address", what, code)
 	case code == http.StatusTooManyRequests, code >= 500:
 		return executors.Errorf(executors.Busy, "%s: %d: %s", what, code, text)
 	default:

@@ -3,6 +3,8 @@ package powerdns
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"maps"
 	"net/http"
@@ -24,6 +26,14 @@ type Options struct {
 	KeyFile string       // holds the API's key; default /etc/powerdns/api-key
 	HTTP    *http.Client // default: one without proxy that waits a minute
 	Zones   int          // worked on at a time; default 4
+
+	// Key returns the API's key, in place of KeyFile. Its errors mustn't hold it.
+	Key func(ctx context.Context) (string, error)
+	// External says that others made the server and may have zones on it: theirs are as they like in what isn't content, and
+	// the ways out lead to the repository.
+	External bool
+	// Adopt says that a change of Change.Adopt may take over a zone that is no other inventory's.
+	Adopt bool
 }
 
 func (o Options) withDefaults() Options {
@@ -31,9 +41,22 @@ func (o Options) withDefaults() Options {
 	o.KeyFile = cmp.Or(o.KeyFile, "/etc/powerdns/api-key")
 	o.Zones = cmp.Or(o.Zones, 4)
 	if o.HTTP == nil {
-		o.HTTP = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: o.Zones}, Timeout: time.Minute}
+		o.HTTP = NewHTTP(nil, o.Zones)
 	}
 	return o
+}
+
+// NewHTTP returns a client for the API. It uses no proxy and follows nobody elsewhere, for the key would go along. Without
+// roots those of the system count. conns is how many connections stay open.
+func NewHTTP(roots *x509.CertPool, conns int) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			MaxIdleConnsPerHost: conns,
+			TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       time.Minute,
+	}
 }
 
 // Executor applies zones and RRsets.
@@ -130,7 +153,7 @@ func (e *Executor) applyZone(ctx context.Context, r *reader, name string, cs []p
 	if ctx.Err() != nil {
 		return executors.All(len(cs), executors.Errorf(executors.Canceled, "%w", ctx.Err()))
 	}
-	w := work{reader: r, instance: e.o.Instance, name: name}
+	w := work{reader: r, instance: e.o.Instance, name: name, external: e.o.External, mayAdopt: e.o.Adopt}
 	for _, c := range cs {
 		w.add(c)
 	}
@@ -150,6 +173,10 @@ type work struct {
 	instance string
 	name     string // without trailing dot
 
+	external bool // others made the server
+	mayAdopt bool // what others made may be taken over
+	adopt    bool // and the changes say so
+
 	anew    bool          // what was seen before doesn't count
 	make    *planner.Zone // to be made or changed; nil leaves it
 	gone    bool          // to be removed
@@ -158,7 +185,7 @@ type work struct {
 }
 
 func (w *work) add(c planner.Change) {
-	w.anew = w.anew || c.Force
+	w.anew, w.adopt = w.anew || c.Force || c.Adopt, w.adopt || c.Adopt
 	switch o := c.New.(type) {
 	case planner.Zone:
 		w.make = &o
@@ -187,11 +214,8 @@ func (w *work) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if have.Account == "" && w.instance != "" {
-		return executors.Errorf(executors.Conflict, "zone %s was there before and belongs to no inventory; to take it over, set its account in PowerDNS to %q", w.name, w.instance)
-	}
-	if have.instance() != w.instance {
-		return executors.Errorf(executors.Conflict, "zone %s belongs to the inventory %q, not to %q", w.name, have.instance(), w.instance)
+	if err := w.owns(have); err != nil {
+		return err
 	}
 	if w.make != nil {
 		if err := w.settle(ctx, have); err != nil {
@@ -256,7 +280,7 @@ func (w *work) create(ctx context.Context) (have zone, err error) {
 // settings are those of the zone: nothing is transferred, and the API keeps names in order and the serial going.
 func (w *work) settings() zone {
 	yes := true
-	z := zone{Kind: "Native", Account: w.instance, APIRectify: &yes, SOAEditAPI: "DEFAULT", DNSSEC: w.make.Signed}
+	z := zone{Kind: kindNative, Account: w.instance, APIRectify: &yes, SOAEditAPI: "DEFAULT", DNSSEC: w.make.Signed}
 	if w.make.Kept {
 		z.Account += keptMark
 	}
@@ -269,6 +293,9 @@ func (w *work) settings() zone {
 // settle sets the zone's own settings where they differ.
 func (w *work) settle(ctx context.Context, have zone) error {
 	want := w.settings()
+	if w.external && have.Kind == kindPrimary {
+		want.Kind = have.Kind // it has secondaries that nobody told us of
+	}
 	if have.Kind == want.Kind && have.Account == want.Account && have.APIRectify != nil && *have.APIRectify && have.SOAEditAPI == want.SOAEditAPI && have.sameSigning(want) {
 		return w.publishKeys(ctx, have)
 	}

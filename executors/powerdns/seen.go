@@ -70,7 +70,7 @@ type reader struct {
 }
 
 func (e *Executor) newReader(ctx context.Context, zones int, trust time.Duration) (*reader, error) {
-	c, err := e.newClient()
+	c, err := e.newClient(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -60,6 +60,9 @@ func (f *farSides) connect(t planner.Target, s reconciler.Session) (executors.Ex
 	case t.Address != "":
 		return f.node(t, s)
 	}
+	if t.PowerDNS != nil {
+		return f.powerdns(t, s)
+	}
 	return nil, fmt.Errorf("target %s is neither an engine nor a node", t.Name)
 }
 

@@ -58,6 +58,9 @@ func Compare(found map[string]Found, cs []planner.Change) error {
 // fits reports whether a change may start from what was found. What is gone is nothing; to delete it is as good as done,
 // whatever it was.
 func (f Found) fits(c planner.Change) bool {
+	if c.Adopt && f.Hash == "" {
+		return true // what is there was nobody's: the far side compares it
+	}
 	if f.Gone {
 		return c.Expect == "" || c.Action == planner.Delete && c.Expect == f.Hash
 	}
