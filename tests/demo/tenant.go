@@ -50,7 +50,10 @@ func (d demo) everything(ctx context.Context, at platform.Endpoints) error {
 	if err := d.client(ctx, all, d.Program("hostctl"), "--state", d.State(), "ds", "initech.test"); err != nil {
 		return err
 	}
-	return d.ownCertificate(ctx, at)
+	if err := d.ownCertificate(ctx, at); err != nil {
+		return err
+	}
+	return d.byKey(ctx, at)
 }
 
 // ownCertificate brings a certificate of the tenant's own, and shows that visitors get it by the name they ask for.

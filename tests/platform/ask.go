@@ -12,8 +12,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Endpoints is where the platform answers: host:port of HAProxy and of PowerDNS. HTTPS is "" where that isn't published.
-type Endpoints struct{ HTTP, HTTPS, DNS string }
+// Endpoints is where the platform answers: host:port of HAProxy, of PowerDNS, and of a web node's SFTP. HTTPS and SFTP are
+// "" where they aren't published.
+type Endpoints struct{ HTTP, HTTPS, DNS, SFTP string }
 
 // Endpoints asks hostctl where the platform answers.
 func (p Platform) Endpoints(ctx context.Context) (Endpoints, error) {
@@ -28,6 +29,8 @@ func (p Platform) Endpoints(ctx context.Context) (Endpoints, error) {
 			at.HTTP = e.Address
 		case e.Role == "lb" && e.Name == "https" && at.HTTPS == "":
 			at.HTTPS = e.Address
+		case e.Role == "web" && e.Name == "sftp" && at.SFTP == "":
+			at.SFTP = e.Address
 		case e.Role == "dns" && e.Protocol == "udp" && at.DNS == "":
 			at.DNS = e.Address
 		}

@@ -21,7 +21,7 @@ func (p Platform) MoveOff() (release func(), err error) {
 	}
 	return release, errors.Join(
 		p.Replace("10.77.0.0/24", fmt.Sprintf("10.78.%d.0/24", slot)),
-		p.Replace("{first: 20000, last: 20999}", fmt.Sprintf("{first: %d, last: %d}", 21000+slot*20, 21000+slot*20+19)),
+		p.Replace("{first: 20000, last: 20999}", fmt.Sprintf("{first: %d, last: %d}", 21000+slot*40, 21000+slot*40+39)),
 	)
 }
 
@@ -39,15 +39,15 @@ func (p Platform) WriteSites() error {
 	return nil
 }
 
-// takeSlot reserves one of 200 places on this machine: it is taken as long as its port is.
+// takeSlot reserves one of 100 places on this machine: it is taken as long as its port is.
 func takeSlot() (slot int, release func(), err error) {
-	for slot := range 200 {
+	for slot := range 100 {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 26000+slot))
 		if err == nil {
 			return slot, func() { _ = l.Close() }, nil
 		}
 	}
-	return 0, nil, errors.New("200 platforms under test already")
+	return 0, nil, errors.New("100 platforms under test already")
 }
 
 // Replace replaces a text in every file of the clone that holds it; one must.
