@@ -120,6 +120,9 @@ func (d *draft) lost(ref Ref) bool {
 func (d *draft) compare(ref Ref, want Object) {
 	have := d.now(ref)
 	why, dirty := d.live.Dirty[ref]
+	if d.expelUser(ref) {
+		have, why, dirty = nil, Reason{}, false
+	}
 	if have != nil && !dirty && !d.madeAgain(ref) && equal(have, want) && ref.Kind != KindServer && renamed(have, want) == "" && !claimed(have, want) {
 		return
 	}
@@ -135,6 +138,9 @@ func (d *draft) compare(ref Ref, want Object) {
 		return
 	case Server:
 		d.compareServer(ref, have, want)
+		return
+	case Database:
+		d.compareDatabase(ref, have, want)
 		return
 	case User:
 		d.keepUserNow(ref, want)
@@ -264,6 +270,9 @@ func (d *draft) remove(ref Ref, have Object) {
 	}
 	if v, ok := have.(Vhost); ok {
 		d.removeVhost(ref, v)
+		return
+	}
+	if d.expelUser(ref) {
 		return
 	}
 	s := step{ref: ref, action: Delete, old: have, at: inStage(phaseDown, ref), why: d.whyDelete(ref)}

@@ -42,7 +42,7 @@ func equal(a, b Object) bool {
 	case Database:
 		b, ok := b.(Database)
 		return ok && a.Tenant == b.Tenant && a.Schema == b.Schema && a.Charset == b.Charset && a.Collation == b.Collation &&
-			a.Kept == b.Kept && a.Purge == b.Purge
+			a.Kept == b.Kept && a.Purge == b.Purge && a.MovedTo == b.MovedTo && samePointed(a.Source, b.Source)
 	case DatabaseUser:
 		b, ok := b.(DatabaseUser)
 		return ok && a.Tenant == b.Tenant && a.Account == b.Account && a.Schema == b.Schema && a.Privileges == b.Privileges &&

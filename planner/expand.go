@@ -31,6 +31,8 @@ type expansion struct {
 	sites     []site
 	certs     map[[2]string]*schema.Certificate // by tenant and name
 	suspended map[string]string                 // tenant -> why
+	moving    map[string]databaseMove           // by the name of the database
+	copies    map[string][]Ref                  // of databases, by name
 	problems  []string
 	notes     []string
 	noted     map[string]bool // tenants that notes come from though nothing may change; "" is the platform
@@ -56,6 +58,7 @@ func expand(m schema.Manifest, live Live, p Policy) (*expansion, error) {
 		index:     indexLive(live),
 		noted:     map[string]bool{},
 		suspended: suspendedIn(m),
+		moving:    map[string]databaseMove{},
 	}
 	x.expandNodes()
 	if len(x.problems) == 0 { // without nodes the rest would only repeat what is wrong with them

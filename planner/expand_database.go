@@ -19,6 +19,9 @@ type Database struct {
 	Collation string `json:"collation"`
 	Kept      bool   `json:"kept,omitempty"`  // nobody declares it any more; its data stays, and nobody has a way in
 	Purge     bool   `json:"purge,omitempty"` // deletionPolicy: Delete; where nobody declares it any more it is dropped
+
+	MovedTo string          `json:"movedTo,omitempty"` // node that may copy it, or has: it is read-only
+	Source  *DatabaseSource `json:"source,omitempty"`  // it is a copy, and read-only
 }
 
 // Ref implements Object.
@@ -74,34 +77,16 @@ func (x *expansion) expandDatabases() {
 			x.problemf("%s: database %s of tenant %s: there is no shard %q for databases", db.Position, db.Name, db.Tenant, db.Shard)
 			continue
 		}
-		g = x.databaseHome(db, g)
 		o := Database{
 			Meta:   Meta{Target: g.name, Name: siteName(db.Tenant, db.Name), From: ownerOf(db.Meta), On: g.databaseNeeds()},
 			Tenant: db.Tenant, Schema: mysqlName(db.Tenant, db.Name), Charset: db.Charset, Collation: db.Collation,
 			Purge: db.Deletion == schema.Delete,
 		}
-		x.add(o)
-		homes[o.Name] = o
+		homes[o.Name] = x.placeDatabase(o)
 	}
 	for i := range x.m.DatabaseUsers {
 		x.expandDatabaseUser(&x.m.DatabaseUsers[i], homes)
 	}
-}
-
-// databaseHome returns the shard that a database is on, or the one that it is declared on if it is on none. Data doesn't move
-// by itself, and an empty database in another place would pass for the one that is full.
-func (x *expansion) databaseHome(db *schema.Database, declared *group) *group {
-	name := siteName(db.Tenant, db.Name)
-	for _, ref := range x.index.data {
-		g := x.shards[ref.Target]
-		if ref.Kind != KindDatabase || ref.Name != name || g == nil || g == declared || x.live.was(Ref{KindDatabase, declared.name, name}) != nil {
-			continue
-		}
-		x.stand(db.Tenant, "database %s of tenant %s stays on shard %s: this version of hostctl doesn't move data to %s; declare another Database there, dump and load",
-			db.Name, db.Tenant, g.name, declared.name)
-		return g
-	}
-	return declared
 }
 
 func (x *expansion) expandDatabaseUser(u *schema.DatabaseUser, homes map[string]Database) {
@@ -140,8 +125,11 @@ func (g *group) databaseNeeds() []Ref {
 // keepDatabase keeps a database that nobody declares any more where it is, unless its time is over.
 func (x *expansion) keepDatabase(o Database) {
 	g := x.shards[o.Target]
-	if g != nil && x.purgesDatabase(o) {
+	if g != nil && (x.abandoned(o) || x.purgesDatabase(o)) {
 		return
+	}
+	if at, _ := x.counting(o.Name, ""); at.Target == o.Target {
+		o.MovedTo = "" // it was about to move: what an earlier move has left must not look like it
 	}
 	o.Kept, o.On = true, nil
 	if g != nil && g.role == schema.RoleDatabase {
@@ -155,6 +143,8 @@ func (x *expansion) purgesDatabase(o Database) bool {
 	_, due := slices.BinarySearchFunc(x.live.Due, o.Ref(), Ref.Compare)
 	_, name, _ := strings.Cut(o.Name, ".")
 	switch {
+	case o.Kept && due && o.MovedTo != "":
+		x.notef("what database %s of tenant %s has left on %s is dropped: it moved away %s ago; a dump of it stays in the trash there", name, o.Tenant, o.Target, days(x.live.Memory.KeepOf(KindDatabase)))
 	case o.Kept && due:
 		x.notef("database %s of tenant %s is dropped: nobody has declared it for %s; a dump of it stays in the trash of %s", name, o.Tenant, days(x.live.Memory.KeepOf(KindDatabase)), o.Target)
 	case o.Purge && !o.Kept:

@@ -14,8 +14,11 @@ func (d *draft) order() error {
 	byRung := d.stepsByRung()
 	for rung := range byRung {
 		d.pushBehindNeeds(byRung[rung])
-		if Ladder[rung] == KindVhost {
+		switch Ladder[rung] {
+		case KindVhost:
 			d.joinPairs()
+		case KindDatabase:
+			d.alignMoves()
 		}
 	}
 	d.freeNames()
@@ -25,6 +28,7 @@ func (d *draft) order() error {
 	d.afterDependents()
 	d.afterDrains()
 	d.afterTurns()
+	d.afterMoves()
 	return d.number()
 }
 

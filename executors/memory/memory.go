@@ -100,7 +100,9 @@ func holdsData(o planner.Object) bool {
 	switch o := o.(type) {
 	case planner.Volume:
 		return o.Data
-	case planner.Webroot, planner.Database:
+	case planner.Database:
+		return o.Source == nil // a copy of what is elsewhere
+	case planner.Webroot:
 		return true
 	}
 	return false
