@@ -99,11 +99,17 @@ func startNodeOf(t testing.TB, role, name string, env ...string) *node {
 	if testing.Short() {
 		t.Skip("needs Docker")
 	}
-	agent, err := program()
+	ca, err := identity.Open(filepath.Join(t.TempDir(), "ca"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ca, err := identity.Open(filepath.Join(t.TempDir(), "ca"))
+	return startNodeWith(t, ca, role, name, env...)
+}
+
+// startNodeWith starts a node whose certificate a CA signs that has signed others.
+func startNodeWith(t testing.TB, ca *identity.CA, role, name string, env ...string) *node {
+	t.Helper()
+	agent, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}

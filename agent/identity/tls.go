@@ -58,6 +58,34 @@ func (ca *CA) ClientTLS(controller tls.Certificate, instance, node string) (*tls
 	}, nil
 }
 
+// PeerTLS returns the TLS of a node that calls a service of another one, from PEM files: only who holds the certificate of
+// that node, of the same instance, is talked to.
+func PeerTLS(caFile, certFile, keyFile, instance, node string) (*tls.Config, error) {
+	uri, err := nodeURI(instance, node)
+	if err != nil {
+		return nil, err
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("read CA: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("read CA: no certificate in %s", caFile)
+	}
+	own, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the node's certificate: %w", err)
+	}
+	return &tls.Config{
+		MinVersion:       tls.VersionTLS13,
+		RootCAs:          pool,
+		ServerName:       node,
+		Certificates:     []tls.Certificate{own},
+		VerifyConnection: func(s tls.ConnectionState) error { return isFor(s, uri) },
+	}, nil
+}
+
 // isFor checks that the other side's certificate, whose chain is verified already, names exactly one identity: that one.
 func isFor(s tls.ConnectionState, want *url.URL) error {
 	if len(s.PeerCertificates) == 0 {

@@ -10,6 +10,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -29,7 +30,8 @@ type Options struct {
 	Socket string // "" is /run/mysqld/mysqld.sock
 	Trash  string // folder of dumps of what was dropped; "" is /var/lib/mysql/trash
 
-	Secrets *secrets.Folder // of passwords; nil where there are none
+	Secrets *secrets.Folder                        // of passwords; nil where there are none
+	TLS     func(node string) (*tls.Config, error) // with which this node reads what moves here from another; nil where nothing does
 }
 
 // Manager is the executor.

@@ -48,6 +48,8 @@ func (m *Manager) Present(ctx context.Context, refs []planner.Ref) (map[planner.
 		}
 		u, _ := o.(planner.DatabaseUser)
 		switch {
+		case s.copying[ref.Name] && ref.Kind == planner.KindDatabase:
+			o = executors.Altered{Is: ref, How: "a copy that isn't whole"}
 		case u.Privileges == altered:
 			o = executors.Altered{Is: ref, How: "an account with other privileges than were given to it"}
 		case u.Password.Version == alteredPassword:
@@ -75,6 +77,12 @@ func (m *Manager) seen(s *server, record planner.Object) (planner.Object, error)
 			return nil, nil
 		}
 		o.Target, o.Charset, o.Collation = m.o.Target, e.charset, e.collation
+		switch moves := o.MovedTo != "" || o.Source != nil; {
+		case s.copying[o.Name]:
+			return nil, nil
+		case moves && !o.Kept && !s.readOnly[o.Schema]:
+			o.MovedTo = string(altered)
+		}
 		return o, nil
 	case planner.DatabaseUser:
 		o.Target = m.o.Target

@@ -21,7 +21,9 @@ import (
 type server struct {
 	ready    bool                                       // the table of records is there
 	records  map[planner.Kind]map[string]planner.Object // what was last applied, by kind and name
+	copying  map[string]bool                            // databases, by name, that are copies and not whole
 	schemas  map[string]encoding
+	readOnly map[string]bool              // schemas
 	accounts map[string]map[string]access // by user and host, as MySQL writes it
 }
 
@@ -55,8 +57,8 @@ func isNumber(err error, number uint16) bool {
 func closed(rows *sql.Rows) error { return errors.Join(rows.Err(), rows.Close()) }
 
 // each calls fn for every row of a query.
-func (m *Manager) each(ctx context.Context, query string, fn func(scan func(...any) error) error) error {
-	rows, err := m.db.QueryContext(ctx, query)
+func (m *Manager) each(ctx context.Context, query string, fn func(scan func(...any) error) error, values ...any) error {
+	rows, err := m.db.QueryContext(ctx, query, values...)
 	if err != nil {
 		return err
 	}
@@ -71,7 +73,7 @@ func (m *Manager) each(ctx context.Context, query string, fn func(scan func(...a
 func (m *Manager) read(ctx context.Context) (*server, error) {
 	s := &server{
 		records: map[planner.Kind]map[string]planner.Object{planner.KindDatabase: {}, planner.KindDatabaseUser: {}},
-		schemas: map[string]encoding{}, accounts: map[string]map[string]access{},
+		copying: map[string]bool{}, schemas: map[string]encoding{}, readOnly: map[string]bool{}, accounts: map[string]map[string]access{},
 	}
 	for _, part := range []struct {
 		what string
@@ -87,12 +89,15 @@ func (m *Manager) read(ctx context.Context) (*server, error) {
 }
 
 func (m *Manager) readSchemas(ctx context.Context, s *server) error {
-	return m.each(ctx, "SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA",
+	return m.each(ctx, `SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME, COALESCE(OPTIONS LIKE '%READ ONLY=1%', FALSE)
+		FROM information_schema.SCHEMATA JOIN information_schema.SCHEMATA_EXTENSIONS USING (SCHEMA_NAME)`,
 		func(scan func(...any) error) error {
 			var name string
 			var e encoding
-			err := scan(&name, &e.charset, &e.collation)
+			var readOnly bool
+			err := scan(&name, &e.charset, &e.collation, &readOnly)
 			s.schemas[name] = e
+			s.readOnly[name] = readOnly
 			return err
 		})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"os/user"
@@ -12,6 +13,7 @@ import (
 
 	"hostctl/agent/apps"
 	"hostctl/agent/blobs"
+	"hostctl/agent/identity"
 	"hostctl/agent/logs"
 	"hostctl/agent/mysql"
 	"hostctl/agent/nginx"
@@ -65,7 +67,13 @@ func roleExecutors(ctx context.Context, c config, kept *blobs.Folder, folder *se
 
 // databases is what a database node serves. Its objects are the shard's, whose nodes are <shard>-<n>.
 func databases(c config, folder *secrets.Folder) (map[planner.Kind]executors.Executor, error) {
-	m, err := mysql.New(mysql.Options{Target: c.Node[:max(strings.LastIndexByte(c.Node, '-'), 0)], Secrets: folder})
+	file := func(name string) string { return filepath.Join(c.TLS, name) }
+	m, err := mysql.New(mysql.Options{
+		Target: c.Node[:max(strings.LastIndexByte(c.Node, '-'), 0)], Secrets: folder,
+		TLS: func(node string) (*tls.Config, error) {
+			return identity.PeerTLS(file("ca.crt"), file("node.crt"), file("node.key"), c.Instance, node)
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
