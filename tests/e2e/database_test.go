@@ -75,7 +75,7 @@ func (s *site) asks(user, password, database, sql string) string {
 
 func (s *site) databaseAddress() string {
 	s.t.Helper()
-	return strings.TrimSpace(s.docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", s.container("db-1-0")))
+	return s.addressOf("db-1-0")
 }
 
 // wantVisit asks the site that has a database for its page.
@@ -164,4 +164,6 @@ func TestDatabase(t *testing.T) {
 	}))
 	s.must(s.Settled(t.Context(), 2*time.Minute))
 	s.wantNoChanges()
+
+	s.databaseMoves(t)
 }
