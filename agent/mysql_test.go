@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -344,7 +345,7 @@ func TestG11_PasswordOfADatabaseUser(t *testing.T) {
 				t.Errorf("with %q in place of %q: %v", wrong, password, err)
 			}
 		}
-		n.seesUser(user)
+		n.sees(user)
 	}
 
 	hash := func() string {
@@ -393,15 +394,15 @@ func TestG11_PasswordOfADatabaseUser(t *testing.T) {
 	}
 }
 
-// seesUser fails where a user is observed to be other than it was applied.
-func (n *node) seesUser(want planner.DatabaseUser) {
+// sees fails where objects are observed to be other than they were applied.
+func (n *node) sees(want ...planner.Object) {
 	n.t.Helper()
-	for _, o := range n.observed() {
-		if u, ok := o.(planner.DatabaseUser); ok && planner.HashOf(u) == planner.HashOf(want) {
-			return
+	observed := n.observed()
+	for _, w := range want {
+		if !slices.ContainsFunc(observed, func(o planner.Object) bool { return planner.HashOf(o) == planner.HashOf(w) }) {
+			n.t.Errorf("%s isn't observed", planner.Encode(w))
 		}
 	}
-	n.t.Errorf("%s isn't observed", planner.Encode(want))
 }
 
 // A server that is killed while it makes itself starts over, and one that is killed at work loses nothing.
@@ -429,6 +430,16 @@ func TestDatabaseOfSomebodyElse(t *testing.T) {
 	}
 	if left := n.observed(); len(left) > 0 {
 		t.Errorf("observed: %v", left)
+	}
+
+	// Unless it is to be taken over: then what is in it stays, and whoever had the account has it no more.
+	n.script(`mysql -e "CREATE TABLE acme_shop.t (i INT); INSERT INTO acme_shop.t VALUES (7); GRANT ALL ON *.* TO acme_app@'10.0.0.0/8'; CREATE USER acme_app@'%'"`)
+	shop, app := newDatabase("acme", "shop"), newDatabaseUser("acme", "app", "shop", schema.ReadOnly, "10.0.0.0/8")
+	shop.Adopt, app.Adopt = true, true
+	n.create(shop, app)
+	n.sees(shop, app)
+	if out := n.script("mysql -N -e 'SELECT i FROM acme_shop.t'"); strings.TrimSpace(out) != "7" {
+		t.Errorf("what was in the database: %q", out)
 	}
 }
 

@@ -184,7 +184,9 @@ func (d *draft) toward(ref Ref, have, want Object, why Reason, dirty bool) step 
 	case have == nil:
 		s.action = Create
 		s.again = d.isAgain(ref, want)
-		s.why = d.whyCreate(ref, why)
+		if s.why = d.whyCreate(ref, why); s.why == "" && adopts(want) {
+			s.why = "what is there of that name is taken over"
+		}
 	case ref.Kind == KindContainer && d.nodes[ref.Name].class.renewed():
 		s.action = Replace
 		s.why = "what changes can't be changed in place"

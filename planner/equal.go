@@ -42,11 +42,12 @@ func equal(a, b Object) bool {
 	case Database:
 		b, ok := b.(Database)
 		return ok && a.Tenant == b.Tenant && a.Schema == b.Schema && a.Charset == b.Charset && a.Collation == b.Collation &&
-			a.Kept == b.Kept && a.Purge == b.Purge && a.MovedTo == b.MovedTo && samePointed(a.Source, b.Source)
+			a.Kept == b.Kept && a.Purge == b.Purge && a.Adopt == b.Adopt && a.MovedTo == b.MovedTo && samePointed(a.Source, b.Source)
 	case DatabaseUser:
 		b, ok := b.(DatabaseUser)
 		return ok && a.Tenant == b.Tenant && a.Account == b.Account && a.Schema == b.Schema && a.Privileges == b.Privileges &&
-			a.PasswordHash == b.PasswordHash && a.Password == b.Password && a.Limits == b.Limits && a.Locked == b.Locked && slices.Equal(a.Hosts, b.Hosts)
+			a.PasswordHash == b.PasswordHash && a.Password == b.Password && a.Limits == b.Limits && a.Locked == b.Locked && a.Adopt == b.Adopt &&
+			slices.Equal(a.Hosts, b.Hosts)
 	case Zone:
 		b, ok := b.(Zone)
 		return ok && a.Hostmaster == b.Hostmaster && a.TTL == b.TTL && a.Signed == b.Signed && a.Kept == b.Kept && slices.Equal(a.Nameservers, b.Nameservers)

@@ -20,6 +20,8 @@ type Database struct {
 	Kept      bool   `json:"kept,omitempty"`  // nobody declares it any more; its data stays, and nobody has a way in
 	Purge     bool   `json:"purge,omitempty"` // deletionPolicy: Delete; where nobody declares it any more it is dropped
 
+	Adopt bool `json:"adopt,omitempty"` // one that is there already is taken over
+
 	MovedTo string          `json:"movedTo,omitempty"` // node that may copy it, or has: it is read-only
 	Source  *DatabaseSource `json:"source,omitempty"`  // it is a copy, and read-only
 }
@@ -40,6 +42,7 @@ type DatabaseUser struct {
 	Password     Held              `json:"password,omitzero"` // on the node that takes writes; where it is set there is no PasswordHash
 	Limits       schema.UserLimits `json:"limits"`
 	Locked       bool              `json:"locked,omitempty"`
+	Adopt        bool              `json:"adopt,omitempty"` // one that is there already is taken over
 }
 
 // Ref implements Object.
@@ -80,7 +83,7 @@ func (x *expansion) expandDatabases() {
 		o := Database{
 			Meta:   Meta{Target: g.name, Name: siteName(db.Tenant, db.Name), From: ownerOf(db.Meta), On: g.databaseNeeds()},
 			Tenant: db.Tenant, Schema: mysqlName(db.Tenant, db.Name), Charset: db.Charset, Collation: db.Collation,
-			Purge: db.Deletion == schema.Delete,
+			Purge: db.Deletion == schema.Delete, Adopt: db.Adopt,
 		}
 		homes[o.Name] = x.placeDatabase(o)
 	}
@@ -102,7 +105,7 @@ func (x *expansion) expandDatabaseUser(u *schema.DatabaseUser, homes map[string]
 		Meta:   Meta{Target: db.Target, Name: siteName(u.Tenant, u.Name), From: ownerOf(u.Meta), On: []Ref{db.Ref()}},
 		Tenant: u.Tenant, Account: mysqlName(u.Tenant, u.Name), Schema: db.Schema,
 		Privileges: u.Privileges, Hosts: hosts, PasswordHash: u.PasswordHash, Limits: u.Limits,
-		Locked: x.isSuspended(u.Tenant),
+		Locked: x.isSuspended(u.Tenant), Adopt: u.Adopt,
 	}
 	if best := x.shards[db.Target].best; u.Password != nil && len(best) > 0 {
 		var ref Ref
@@ -111,6 +114,17 @@ func (x *expansion) expandDatabaseUser(u *schema.DatabaseUser, homes map[string]
 		sortRefs(o.On)
 	}
 	x.add(o)
+}
+
+// adopts reports whether an object may take the place of one that nobody here has made.
+func adopts(o Object) bool {
+	switch o := o.(type) {
+	case Database:
+		return o.Adopt
+	case DatabaseUser:
+		return o.Adopt
+	}
+	return false
 }
 
 // databaseNeeds returns what a database needs: the volume that it is on, and the agent that makes it.

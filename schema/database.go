@@ -15,6 +15,7 @@ type Database struct {
 	Shard     string // the tenant's where the resource names none
 	Charset   string // of MySQL, such as utf8mb4
 	Collation string // of that character set
+	Adopt     bool   // one that is there already is taken over
 }
 
 // DatabaseUser is a MySQL user with a preset of privileges on one database of its tenant.
@@ -26,6 +27,7 @@ type DatabaseUser struct {
 	PasswordHash string   // authentication string of caching_sha2_password: lower-case hex of 70 bytes; "": Password is set
 	Password     *Secret  // nil: PasswordHash is set
 	Limits       UserLimits
+	Adopt        bool // one that is there already is taken over; of a short form it is the Database's
 }
 
 // Privileges is a preset of what a DatabaseUser may do, in its own database only.

@@ -11,7 +11,7 @@ func decodeDatabase(d *decoder, spec *yaml.Node) any {
 	charset, collation := child(spec, "charset"), child(spec, "collation")
 	d.plainName(CheckDatabaseName)
 	d.mark("spec.shard", child(spec, "shard"))
-	db := &Database{Shard: d.value(child(spec, "shard"), CheckSlug), Charset: d.plain(charset), Collation: d.plain(collation)}
+	db := &Database{Adopt: d.adopts(), Shard: d.value(child(spec, "shard"), CheckSlug), Charset: d.plain(charset), Collation: d.plain(collation)}
 	if db.Charset == "" {
 		db.Charset = DefaultCharset
 	}
@@ -40,7 +40,7 @@ func (d *decoder) shortUser(i int, n *yaml.Node) {
 		return // the shape check has told
 	}
 	u := d.databaseUser(n)
-	u.Database = d.meta.Name
+	u.Database, u.Adopt = d.meta.Name, d.adopts()
 	name := d.value(child(n, "name"), CheckSlug)
 	if name != "" {
 		name = d.value(child(n, "name"), CheckDatabaseUser)
@@ -57,9 +57,12 @@ func decodeDatabaseUser(d *decoder, spec *yaml.Node) any {
 	d.plainName(CheckDatabaseUser)
 	d.mark("spec.database", child(spec, "database"))
 	u := d.databaseUser(spec)
-	u.Database = d.value(child(spec, "database"), CheckSlug)
+	u.Database, u.Adopt = d.value(child(spec, "database"), CheckSlug), d.adopts()
 	return u
 }
+
+// adopts decodes metadata.adopt of the kinds that have it.
+func (d *decoder) adopts() bool { return d.flag(child(child(d.root, "metadata"), "adopt"), false) }
 
 // databaseUser decodes what both forms have.
 func (d *decoder) databaseUser(n *yaml.Node) *DatabaseUser {

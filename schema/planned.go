@@ -11,11 +11,6 @@ var plannedKinds = map[string]bool{
 	"CronJob": true,
 }
 
-// plannedMeta are keys of metadata that later versions serve.
-var plannedMeta = map[string]bool{
-	"metadata.adopt": true,
-}
-
 // tenantMeta are keys of metadata that a Tenant alone has.
 var tenantMeta = map[string]bool{"metadata.suspended": true, "metadata.suspendReason": true}
 
@@ -47,7 +42,10 @@ func plannedField(kind Kind, field string) string {
 	if tenantMeta[field] {
 		return "only a Tenant is suspended, with all that it has; take it out"
 	}
-	if plannedMeta[field] || plannedFields[kind][field] {
+	if field == "metadata.adopt" {
+		return "only a Database or a DatabaseUser is taken over from what is there already; take it out"
+	}
+	if plannedFields[kind][field] {
 		return "isn't supported by this version of hostctl; take it out"
 	}
 	return ""

@@ -14,8 +14,8 @@ func (m *Manager) makeDatabase(ctx context.Context, have *server, o planner.Data
 	was, known := have.records[o.Ref().Kind][o.Name].(planner.Database)
 	half := have.copying[o.Name]
 	switch {
-	case exists && !half && (!known || was.Schema != o.Schema):
-		return executors.Errorf(executors.Conflict, "a database %s is there, and nobody here has made it", o.Schema)
+	case exists && !half && (known && was.Schema != o.Schema || !known && (!o.Adopt || o.Source != nil)):
+		return executors.Errorf(executors.Conflict, "a database %s is there, and nobody here has made it; take it over with metadata.adopt: true, or choose another name", o.Schema)
 	case o.Kept:
 		return m.keep(ctx, have, o)
 	case o.Source != nil:

@@ -15,8 +15,8 @@ import (
 // user has no more are ended.
 func (m *Manager) makeUser(ctx context.Context, have *server, o planner.DatabaseUser) error {
 	accounts := have.accounts[o.Account]
-	if _, known := have.records[o.Ref().Kind][o.Name]; len(accounts) > 0 && !known {
-		return executors.Errorf(executors.Conflict, "a user %s is there, and nobody here has made it", o.Account)
+	if _, known := have.records[o.Ref().Kind][o.Name]; len(accounts) > 0 && !known && !o.Adopt {
+		return executors.Errorf(executors.Conflict, "a user %s is there, and nobody here has made it; take it over with metadata.adopt: true, or choose another name", o.Account)
 	}
 	hash, err := m.hashFor(accounts, o)
 	if err != nil {
