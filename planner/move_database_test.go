@@ -192,7 +192,7 @@ spec:
 // A database that moves between shards, while changes fail, runs are killed, nodes can't be reached and the move is taken
 // back: it can be written to in one place at most, what was written is never lost, and when faults stop, one run or two put
 // it where it is declared, with all that was ever written, and open.
-func TestDatabaseMoveHistories(t *testing.T) {
+func TestG04_DatabaseMoves(t *testing.T) {
 	commits := databaseCommits(t)
 	moves := 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -71,6 +71,32 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// A node that a database moves to, or is copied from, ends up in SQL and in a connection.
+func TestCheckMove(t *testing.T) {
+	of := func(to string, from *planner.DatabaseSource) planner.Database {
+		return planner.Database{
+			Meta: planner.Meta{Name: "acme.shop"}, Tenant: "acme", Schema: "acme_shop", Charset: "ascii", Collation: "ascii_bin", MovedTo: to, Source: from,
+		}
+	}
+	source := func(node, address string) *planner.DatabaseSource {
+		return &planner.DatabaseSource{Node: node, Address: address}
+	}
+	for _, o := range []planner.Database{of("db-2-0", nil), of("", source("db-2-0", "10.77.0.9:3306")), of("", source("db-2-0", "[2001:db8::1]:3306"))} {
+		if err := check(planner.Change{New: o}); err != nil {
+			t.Errorf("%v: %v", o, err)
+		}
+	}
+	for _, o := range []planner.Database{
+		of("db", nil), of("x' OR '1", nil), of("db-2-0/CN=web-1-0", nil), of("", source("", "10.77.0.9:3306")), of("", source("db-2-0", "")),
+		of("", source("db-2-0", "10.77.0.9")), of("", source("db-2-0", "10.77.0.9:0")), of("", source("db-2-0", "/run/x.sock:3306")),
+		of("", source("db-2-0", "a)b(c:3306")), of("db-3-0", source("db-2-0", "10.77.0.9:3306")),
+	} {
+		if err := check(planner.Change{New: o}); err == nil {
+			t.Errorf("%s isn't refused", planner.Encode(o))
+		}
+	}
+}
+
 var (
 	plainName    = regexp.MustCompile("^[a-z0-9_-]+$")
 	plainPattern = regexp.MustCompile("^`[a-z0-9_\\\\-]+`$")
