@@ -33,6 +33,8 @@ func TestMainJob(t *testing.T) {
 	t.Run("an edit is live soon", s.edits)
 	t.Run("removing a name disturbs nobody", s.removal)
 	t.Run("a mistake changes nothing", s.mistakes)
+	t.Run("a tenant brings files by SFTP", s.upload)
+	t.Run("a tenant's code reaches nothing of the platform", s.attacks)
 	t.Run("a node that is gone comes back", s.nodeGone)
 	t.Run("a container edited by hand is put right", s.drift)
 	t.Run("a zone is signed", s.signed)
@@ -195,7 +197,8 @@ func (s *site) nodeGone(t *testing.T) {
 	s.must(s.Settled(t.Context(), time.Minute))
 	load.wantNoFailures(t)
 	s.wantNoChanges()
-	// Its sites are on it, not only behind the load balancer.
+	// Its sites are on it, not only behind the load balancer, and to those who log in it is the same host.
+	s.uploads("web-1-0", "ls /shop/public")
 	page := s.docker("exec", s.container("web-1-0"), "curl", "-sS", "-H", "Host: shop.acme.test", "http://127.0.0.1/")
 	if !strings.Contains(page, "runs as t-acme") {
 		t.Errorf("web-1-0 serves %q", page)
