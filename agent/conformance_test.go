@@ -192,7 +192,7 @@ func harness(content files, run func(t *testing.T, script string)) executorstest
 	user2.Locked, user2.Keys, user2.Limits = true, []string{ed25519Key}, planner.Limits{Inodes: 1000}
 	webroot2.Files = []schema.ContentFile{content.add("public/a", "a file where a folder was"), content.add("public/index.php", "<?php echo 2;")}
 	runtime2.Env, runtime2.FPM.MaxChildren, runtime2.TaskLimit = nil, 0, 0
-	vhost2.Hostnames, vhost2.Redirects = []string{"acme.example", "shop.acme.example"}, nil
+	vhost2.Hostnames, vhost2.Redirects, vhost2.Front = []string{"acme.example", "shop.acme.example"}, nil, []string{"10.77.0.10", "2001:db8::1"}
 
 	ofFile := planner.Secret{
 		Meta:   planner.Meta{Target: nodeName, Name: planner.SecretName("acme", schema.KindWebroot, "shop", "env.DB_PASSWORD"), From: acme.user.From},

@@ -38,7 +38,7 @@ func equal(a, b Object) bool {
 		b, ok := b.(Vhost)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.DocumentRoot == b.DocumentRoot && a.Type == b.Type &&
 			a.Version == b.Version && slices.Equal(a.Hostnames, b.Hostnames) && slices.Equal(a.Redirects, b.Redirects) &&
-			a.Serving.Equal(b.Serving) && a.Suspended == b.Suspended
+			a.Serving.Equal(b.Serving) && a.Suspended == b.Suspended && slices.Equal(a.Front, b.Front)
 	case Database:
 		b, ok := b.(Database)
 		return ok && a.Tenant == b.Tenant && a.Schema == b.Schema && a.Charset == b.Charset && a.Collation == b.Collation &&

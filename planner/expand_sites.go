@@ -139,7 +139,7 @@ func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingP
 			Meta:   Meta{Target: n.name, Name: s.name, From: owner, On: needs},
 			Tenant: w.Tenant, Site: folder, Hostnames: s.hostnames, DocumentRoot: w.DocumentRoot,
 			Type: w.Runtime.Type, Version: w.Runtime.Version, Redirects: w.Redirects, Serving: w.Serving,
-			Suspended: x.isSuspended(w.Tenant),
+			Suspended: x.isSuspended(w.Tenant), Front: n.front(),
 		})
 	}
 }

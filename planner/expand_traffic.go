@@ -1,6 +1,10 @@
 package planner
 
-import "hostctl/schema"
+import (
+	"slices"
+
+	"hostctl/schema"
+)
 
 // expandTraffic makes backends, servers and routes in every load balancer of each cluster.
 func (x *expansion) expandTraffic() {
@@ -62,4 +66,18 @@ func (x *expansion) expandRoutes(s *site) {
 			x.expandRoute(lb, s, f, needs)
 		}
 	}
+}
+
+// front returns the addresses from which a cluster's load balancers reach a node; nil where that isn't known for each, since
+// what comes from another host may have been given another address on its way.
+func (n *node) front() []string {
+	var all []string
+	for _, lb := range n.group.cluster.lb.nodes {
+		if lb.host != n.host {
+			return nil
+		}
+		all = append(all, lb.address)
+	}
+	slices.Sort(all)
+	return all
 }

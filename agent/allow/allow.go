@@ -8,6 +8,7 @@ package allow
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 
 	"hostctl/schema"
@@ -57,6 +58,14 @@ func Hostname(s string) error {
 	}
 	if name != s {
 		return fmt.Errorf("%q isn't normalised: want %q", s, name)
+	}
+	return nil
+}
+
+// Address allows an IP address in canonical form.
+func Address(s string) error {
+	if a, err := netip.ParseAddr(s); err != nil || a.Zone() != "" || a.String() != s {
+		return fmt.Errorf("%q isn't an address", s)
 	}
 	return nil
 }

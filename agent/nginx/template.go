@@ -31,6 +31,9 @@ func check(v planner.Vhost) error {
 		errs = append(errs, fmt.Errorf("this version serves no %q sites", v.Type))
 	}
 	errs = append(errs, v.Serving.Check())
+	for _, a := range v.Front {
+		errs = append(errs, allow.Address(a))
+	}
 	for _, r := range v.Redirects {
 		errs = append(errs, checkRedirect(r))
 	}
@@ -113,6 +116,9 @@ func render(v planner.Vhost, p paths) ([]byte, error) {
 		renderSuspended(w)
 		w.line("}")
 		return []byte(w.String()), nil
+	}
+	for _, a := range v.Front { // in place of nginx.conf's networks, in which tenants' programs run too (ngx_http_realip_module)
+		w.line("    set_real_ip_from %s;", a)
 	}
 	renderServing(w, v, p)
 	if v.Serving.Maintenance != nil {
