@@ -147,6 +147,7 @@ func databaseHarness(run func(t *testing.T, script string)) executorstest.Harnes
 			"user dropped":        spoil(run, `mysql -e "DROP USER acme_app@'10.0.0.0/8', acme_app@'192.0.2.7'"`),
 			"account dropped":     spoil(run, `mysql -e "DROP USER acme_app@'192.0.2.7'"`),
 			"account added":       spoil(run, `mysql -e "CREATE USER acme_app@'%' IDENTIFIED BY 'x'"`),
+			"second password":     spoil(run, `mysql -e "ALTER USER acme_app@'192.0.2.7' IDENTIFIED BY 'x' RETAIN CURRENT PASSWORD"`),
 			"password changed":    spoil(run, `mysql -e "ALTER USER acme_app@'192.0.2.7' IDENTIFIED BY 'x'"`),
 			"TLS no more asked":   spoil(run, `mysql -e "ALTER USER acme_app@'192.0.2.7' REQUIRE NONE"`),
 			"locked":              spoil(run, `mysql -e "ALTER USER acme_app@'10.0.0.0/8' ACCOUNT LOCK"`),
@@ -264,6 +265,32 @@ func TestDatabaseUser(t *testing.T) {
 		}
 		_ = plain.Close()
 	}
+
+	// A new password is valid beside the one of before until that is taken away, with the connections of whoever had it.
+	both := writer
+	both.PasswordHash, both.Retains = n.hashed("battery staple"), true
+	n.change(writer, both)
+	n.sees(both)
+	renewed := both
+	renewed.Retains = false
+	for _, password := range []string{"correct horse", "battery staple"} {
+		if _, err := n.connect(t, "acme_app", password, "acme_shop"); err != nil {
+			t.Errorf("with either password, %q: %v", password, err)
+		}
+	}
+	if err := w.PingContext(t.Context()); err != nil {
+		t.Errorf("a connection of before, while both are valid: %v", err)
+	}
+	n.change(both, renewed)
+	n.sees(renewed)
+	if _, err := n.connect(t, "acme_app", "correct horse", "acme_shop"); number(err) != 1045 {
+		t.Errorf("with the password of before: %v", err)
+	}
+	if _, err := n.connect(t, "acme_app", "battery staple", "acme_shop"); err != nil {
+		t.Errorf("with the new password: %v", err)
+	}
+	n.change(renewed, writer)
+	w = login("acme_app")
 
 	locked := writer
 	locked.Locked = true

@@ -46,7 +46,7 @@ func equal(a, b Object) bool {
 	case DatabaseUser:
 		b, ok := b.(DatabaseUser)
 		return ok && a.Tenant == b.Tenant && a.Account == b.Account && a.Schema == b.Schema && a.Privileges == b.Privileges &&
-			a.PasswordHash == b.PasswordHash && a.Password == b.Password && a.Limits == b.Limits && a.Locked == b.Locked && a.Adopt == b.Adopt &&
+			a.PasswordHash == b.PasswordHash && a.Password == b.Password && a.Limits == b.Limits && a.Locked == b.Locked && a.Adopt == b.Adopt && a.Retains == b.Retains &&
 			slices.Equal(a.Hosts, b.Hosts)
 	case Zone:
 		b, ok := b.(Zone)

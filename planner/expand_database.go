@@ -40,6 +40,7 @@ type DatabaseUser struct {
 	Hosts        []string          `json:"hosts"` // IPv4 networks, CIDR, sorted
 	PasswordHash string            `json:"passwordHash,omitempty"`
 	Password     Held              `json:"password,omitzero"` // on the node that takes writes; where it is set there is no PasswordHash
+	Retains      bool              `json:"retains,omitempty"` // the password of before is valid as well
 	Limits       schema.UserLimits `json:"limits"`
 	Locked       bool              `json:"locked,omitempty"`
 	Adopt        bool              `json:"adopt,omitempty"` // one that is there already is taken over

@@ -29,6 +29,7 @@ func (d *draft) order() error {
 	d.afterDrains()
 	d.afterTurns()
 	d.afterMoves()
+	d.afterRotations()
 	return d.number()
 }
 

@@ -119,6 +119,7 @@ func seenUser(accounts map[string]access, o planner.DatabaseUser) planner.Object
 			o.PasswordHash, o.Limits, o.Locked, o.Schema, o.Privileges = a.hash, a.limits, a.locked, a.schema, a.preset()
 			own = a
 		}
+		o.Retains = o.Retains || a.second
 		if a.extra || a.preset() == "" || a.plugin != sha2 || !a.tls || !a.like(own) {
 			o.Privileges = altered
 		}

@@ -34,6 +34,7 @@ type encoding struct{ charset, collation string }
 type access struct {
 	plugin, hash string // hash in hex
 	tls, locked  bool
+	second       bool // the password of before is valid as well
 	limits       schema.UserLimits
 	schema       string   // that it has privileges on
 	privileges   []string // on it
@@ -110,13 +111,13 @@ const globalPrivileges = `Select_priv, Insert_priv, Update_priv, Delete_priv, Cr
 
 func (m *Manager) readAccounts(ctx context.Context, s *server) error {
 	return m.each(ctx, `SELECT User, Host, plugin, authentication_string, ssl_type, account_locked, max_user_connections, max_questions,
-		max_updates, max_connections, 'Y' IN (`+globalPrivileges+`) FROM mysql.user WHERE Host <> 'localhost'`,
+		max_updates, max_connections, 'Y' IN (`+globalPrivileges+`), COALESCE(JSON_CONTAINS_PATH(User_attributes, 'one', '$.additional_password'), 0) FROM mysql.user WHERE Host <> 'localhost'`,
 		func(scan func(...any) error) error {
 			var name, host, tls, locked string
 			var hash []byte
 			var a access
 			err := scan(&name, &host, &a.plugin, &hash, &tls, &locked, &a.limits.Connections, &a.limits.QueriesPerHour,
-				&a.limits.UpdatesPerHour, &a.limits.ConnectionsPerHour, &a.extra)
+				&a.limits.UpdatesPerHour, &a.limits.ConnectionsPerHour, &a.extra, &a.second)
 			a.hash, a.tls, a.locked = hex.EncodeToString(hash), tls == "ANY", locked == "Y"
 			if s.accounts[name] == nil {
 				s.accounts[name] = map[string]access{}

@@ -51,7 +51,7 @@ func (m *Manager) makeUser(ctx context.Context, have *server, o planner.Database
 
 // loses reports whether somebody who is connected as the account may have more than its user will.
 func (a access) loses(o planner.DatabaseUser) bool {
-	return a.hash != o.PasswordHash || o.Locked || a.schema != o.Schema || a.preset() != o.Privileges
+	return !o.Retains && (a.hash != o.PasswordHash || a.second) || o.Locked || a.schema != o.Schema || a.preset() != o.Privileges
 }
 
 // makeAccount brings one account about. Privileges are taken away only where they differ: between REVOKE and GRANT it has
@@ -59,12 +59,21 @@ func (a access) loses(o planner.DatabaseUser) bool {
 func (m *Manager) makeAccount(ctx context.Context, o planner.DatabaseUser, host string, a access, exists bool) error {
 	who := account(o.Account, host)
 	if !exists {
-		if err := m.execSecret(ctx, "create user "+o.Account, "CREATE USER IF NOT EXISTS "+who+attributes(o)); err != nil {
+		if err := m.execSecret(ctx, "create user "+o.Account, "CREATE USER IF NOT EXISTS "+who+attributes(o, "")); err != nil {
 			return err
 		}
 		a = access{}
 	} else if a.hash != o.PasswordHash || a.limits != o.Limits || a.locked != o.Locked || !a.tls || a.plugin != sha2 {
-		if err := m.execSecret(ctx, "alter user "+o.Account, "ALTER USER "+who+attributes(o)); err != nil {
+		before := ""
+		if o.Retains && a.hash != o.PasswordHash && a.plugin == sha2 {
+			before = " RETAIN CURRENT PASSWORD"
+		}
+		if err := m.execSecret(ctx, "alter user "+o.Account, "ALTER USER "+who+attributes(o, before)); err != nil {
+			return err
+		}
+	}
+	if a.second && !o.Retains {
+		if err := m.exec(ctx, "ALTER USER "+who+" DISCARD OLD PASSWORD"); err != nil {
 			return err
 		}
 	}
@@ -81,14 +90,15 @@ func (m *Manager) makeAccount(ctx context.Context, o planner.DatabaseUser, host 
 
 const sha2 = "caching_sha2_password"
 
-// attributes is the rest of CREATE USER and ALTER USER (reference manual 15.7.1.3).
-func attributes(o planner.DatabaseUser) string {
+// attributes is the rest of CREATE USER and ALTER USER (reference manual 15.7.1.1 and 15.7.1.3); before is what becomes of the
+// password of before.
+func attributes(o planner.DatabaseUser, before string) string {
 	lock := "UNLOCK"
 	if o.Locked {
 		lock = "LOCK"
 	}
 	l := o.Limits
-	return " IDENTIFIED WITH " + sha2 + " AS 0x" + o.PasswordHash + " REQUIRE SSL WITH" +
+	return " IDENTIFIED WITH " + sha2 + " AS 0x" + o.PasswordHash + before + " REQUIRE SSL WITH" +
 		" MAX_USER_CONNECTIONS " + strconv.Itoa(l.Connections) + " MAX_QUERIES_PER_HOUR " + strconv.Itoa(l.QueriesPerHour) +
 		" MAX_UPDATES_PER_HOUR " + strconv.Itoa(l.UpdatesPerHour) + " MAX_CONNECTIONS_PER_HOUR " + strconv.Itoa(l.ConnectionsPerHour) +
 		" ACCOUNT " + lock

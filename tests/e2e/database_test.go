@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -87,6 +88,26 @@ func (s *site) wantVisit(want string) {
 	}
 }
 
+// keepsVisiting asks the site with a database for its page again and again, until it is told to stop. It returns how often that
+// went well, and what else was answered.
+func (s *site) keepsVisiting() (stop func() (visits int, others []string)) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	ended := make(chan struct{})
+	visits, others, path := 0, []string(nil), "/visit.php?host="+s.databaseAddress()
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			code, body, err := s.at.FetchPath(s.t.Context(), "shop.acme.test", path)
+			if err != nil || code != 200 || !strings.HasPrefix(body, "visit ") {
+				others = append(others, fmt.Sprintf("%d %q %v", code, body, err))
+				continue
+			}
+			visits++
+		}
+	}()
+	return func() (int, []string) { cancel(); <-ended; return visits, others }
+}
+
 // TestDatabase: a tenant's database is made and used from a web node; another tenant's is out of reach. While the tenant is
 // suspended nobody gets in and its sites say so, and then all is as before. When the database isn't declared any more nobody gets in, and git revert brings it back with what was in it.
 func TestDatabase(t *testing.T) {
@@ -110,11 +131,17 @@ func TestDatabase(t *testing.T) {
 		return s.docker("exec", s.container("db-1-0"), "mysql", "-N", "-e", "SELECT HEX(authentication_string) FROM mysql.user WHERE User = 'acme_site'")
 	}
 	before := hash()
+	stop := s.keepsVisiting()
 	_, err := s.Hostctl(t.Context(), "secret", "rotate", "--generated", "acme/site-db")
 	s.must(err)
 	s.edit("SHOP_CURRENCY: EUR", "SHOP_CURRENCY: CHF")
 	s.push("Another currency, and with it the other password")
-	s.wantVisit("visit 2")
+	visits, others := stop()
+	if visits < 5 || len(others) > 0 {
+		t.Errorf("while the password became another, %d visits, and %q", visits, others)
+	}
+	t.Logf("%d visits while the password became another", visits)
+	s.wantVisit(fmt.Sprintf("visit %d", visits+2))
 	if hash() == before {
 		t.Error("the password was rotated, and MySQL still has the one of before")
 	}
