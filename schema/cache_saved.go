@@ -28,6 +28,8 @@ type savedEntry struct {
 	FQDN    *FQDN
 	Base    *Database
 	User    *DatabaseUser
+	Valkey  *ValkeyInstance
+	Login   *ValkeyUser
 	Zone    *Zone
 	Record  *ZoneRecord
 
@@ -63,6 +65,10 @@ func save(id BlobID, p *Parsed) (saved, bool) {
 			s.Base = b
 		case *DatabaseUser:
 			s.User = b
+		case *ValkeyInstance:
+			s.Valkey = b
+		case *ValkeyUser:
+			s.Login = b
 		case *Zone:
 			s.Zone = b
 		case *recordDraft:
@@ -103,6 +109,10 @@ func (s *savedEntry) entry() *entry {
 		e.body = s.Base
 	case s.User != nil:
 		e.body = s.User
+	case s.Valkey != nil:
+		e.body = s.Valkey
+	case s.Login != nil:
+		e.body = s.Login
 	case s.Zone != nil:
 		e.body = s.Zone
 	case s.Record != nil:

@@ -75,6 +75,8 @@ type catalog struct {
 	certificates table[Certificate]
 	databases    table[Database]
 	users        table[DatabaseUser]
+	instances    table[ValkeyInstance]
+	valkeyUsers  table[ValkeyUser]
 	zones        table[Zone]
 	records      table[ZoneRecord]
 	mail         mailKinds
@@ -139,6 +141,10 @@ func (c *catalog) declare(f file, e *entry) {
 		add(c, &c.databases, o, *b)
 	case *DatabaseUser:
 		add(c, &c.users, o, *b)
+	case *ValkeyInstance:
+		add(c, &c.instances, o, *b)
+	case *ValkeyUser:
+		add(c, &c.valkeyUsers, o, *b)
 	case *Zone:
 		add(c, &c.zones, o, *b)
 	case *EmailDomain:
@@ -204,6 +210,7 @@ var folders = map[Kind][]string{
 	KindNodeProfile: {"clusters", "platform"},
 	KindTenant:      {"tenants"}, KindWebroot: {"tenants"}, KindFQDN: {"tenants"},
 	KindCertificate: {"tenants"}, KindDatabase: {"tenants"}, KindDatabaseUser: {"tenants"},
+	KindValkeyInstance: {"tenants"}, KindValkeyUser: {"tenants"},
 	KindEmailDomain: {"tenants"}, KindEmailAccount: {"tenants"}, KindEmailAlias: {"tenants"},
 	KindEmailForward: {"tenants"}, KindEmailAutoreply: {"tenants"},
 	KindZone: {"tenants", "platform"}, KindZoneRecord: {"tenants", "platform"},
@@ -244,21 +251,23 @@ func folderNames(tops []string) string {
 // manifest collects the resources that are right in themselves.
 func (c *catalog) manifest() Manifest {
 	m := Manifest{
-		Plans:         collect(&c.plans, func(v *HostingPlan) *Meta { return &v.Meta }),
-		Regions:       collect(&c.regions, func(v *Region) *Meta { return &v.Meta }),
-		Clusters:      collect(&c.clusters, func(v *Cluster) *Meta { return &v.Meta }),
-		LBAddresses:   collect(&c.addresses, func(v *LBAddress) *Meta { return &v.Meta }),
-		NodeProfiles:  collect(&c.profiles, func(v *NodeProfile) *Meta { return &v.Meta }),
-		Hosts:         collect(&c.hosts, func(v *Host) *Meta { return &v.Meta }),
-		Shards:        collect(&c.shards, func(v *Shard) *Meta { return &v.Meta }),
-		Tenants:       collect(&c.tenants, func(v *Tenant) *Meta { return &v.Meta }),
-		Webroots:      collect(&c.webroots, func(v *Webroot) *Meta { return &v.Meta }),
-		FQDNs:         collect(&c.fqdns, func(v *FQDN) *Meta { return &v.Meta }),
-		Certificates:  collect(&c.certificates, func(v *Certificate) *Meta { return &v.Meta }),
-		Databases:     collect(&c.databases, func(v *Database) *Meta { return &v.Meta }),
-		DatabaseUsers: collect(&c.users, func(v *DatabaseUser) *Meta { return &v.Meta }),
-		Zones:         collect(&c.zones, func(v *Zone) *Meta { return &v.Meta }),
-		Records:       collect(&c.records, func(v *ZoneRecord) *Meta { return &v.Meta }),
+		Plans:           collect(&c.plans, func(v *HostingPlan) *Meta { return &v.Meta }),
+		Regions:         collect(&c.regions, func(v *Region) *Meta { return &v.Meta }),
+		Clusters:        collect(&c.clusters, func(v *Cluster) *Meta { return &v.Meta }),
+		LBAddresses:     collect(&c.addresses, func(v *LBAddress) *Meta { return &v.Meta }),
+		NodeProfiles:    collect(&c.profiles, func(v *NodeProfile) *Meta { return &v.Meta }),
+		Hosts:           collect(&c.hosts, func(v *Host) *Meta { return &v.Meta }),
+		Shards:          collect(&c.shards, func(v *Shard) *Meta { return &v.Meta }),
+		Tenants:         collect(&c.tenants, func(v *Tenant) *Meta { return &v.Meta }),
+		Webroots:        collect(&c.webroots, func(v *Webroot) *Meta { return &v.Meta }),
+		FQDNs:           collect(&c.fqdns, func(v *FQDN) *Meta { return &v.Meta }),
+		Certificates:    collect(&c.certificates, func(v *Certificate) *Meta { return &v.Meta }),
+		Databases:       collect(&c.databases, func(v *Database) *Meta { return &v.Meta }),
+		DatabaseUsers:   collect(&c.users, func(v *DatabaseUser) *Meta { return &v.Meta }),
+		ValkeyInstances: collect(&c.instances, func(v *ValkeyInstance) *Meta { return &v.Meta }),
+		ValkeyUsers:     collect(&c.valkeyUsers, func(v *ValkeyUser) *Meta { return &v.Meta }),
+		Zones:           collect(&c.zones, func(v *Zone) *Meta { return &v.Meta }),
+		Records:         collect(&c.records, func(v *ZoneRecord) *Meta { return &v.Meta }),
 
 		EmailDomains:     collect(&c.mail.domains, func(v *EmailDomain) *Meta { return &v.Meta }),
 		EmailAccounts:    collect(&c.mail.accounts, func(v *EmailAccount) *Meta { return &v.Meta }),

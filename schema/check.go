@@ -9,6 +9,7 @@ func (c *catalog) check() {
 	c.checkPorts()
 	c.checkHosts()
 	c.checkDatabaseShards()
+	c.checkValkey()
 	c.checkTenants()
 	c.checkShells()
 	c.checkWebroots()

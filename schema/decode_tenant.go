@@ -10,10 +10,11 @@ import (
 )
 
 func decodeTenant(d *decoder, spec *yaml.Node) any {
-	web, database := child(child(spec, "shards"), "web"), child(child(spec, "shards"), "database")
+	web, database, valkey := child(child(spec, "shards"), "web"), child(child(spec, "shards"), "database"), child(child(spec, "shards"), "valkey")
 	d.mark("spec.plan", child(spec, "plan"))
 	d.mark("spec.shards.web", web)
 	d.mark("spec.shards.database", database)
+	d.mark("spec.shards.valkey", valkey)
 	shell, keys := child(spec, "shell"), child(spec, "sshKeys")
 	d.mark("spec.shell", shell)
 	d.mark("spec.sshKeys", keys)
@@ -23,6 +24,7 @@ func decodeTenant(d *decoder, spec *yaml.Node) any {
 		Plan:          d.value(child(spec, "plan"), CheckSlug),
 		WebShard:      d.value(web, CheckSlug),
 		DatabaseShard: d.value(database, CheckSlug),
+		ValkeyShard:   d.value(valkey, CheckSlug),
 		Contact:       d.value(child(spec, "contact"), CheckMailAddress),
 	}
 	d.suspension(t)

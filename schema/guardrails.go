@@ -17,10 +17,10 @@ const (
 )
 
 // dataKinds are the kinds that hold what can't be made again.
-var dataKinds = []Kind{KindWebroot, KindDatabase}
+var dataKinds = []Kind{KindWebroot, KindDatabase, KindValkeyInstance}
 
 // keptKinds are the kinds whose objects may outlive them: those, and zones that are signed, whose keys can't be made again.
-var keptKinds = []Kind{KindWebroot, KindDatabase, KindZone}
+var keptKinds = []Kind{KindWebroot, KindDatabase, KindValkeyInstance, KindZone}
 
 // HoldsData reports whether resources of a kind hold what can't be made again from the repository.
 func (k Kind) HoldsData() bool { return slices.Contains(dataKinds, k) }
@@ -82,13 +82,15 @@ func (d *decoder) deletionPolicy(n *yaml.Node) DeletionPolicy {
 
 // fixedNames are kinds whose name is part of what they have made, so that it can't change; with the way out.
 var fixedNames = map[Kind]string{
-	KindPlatform:     "nothing is named after it: change the name",
-	KindCluster:      "its nodes carry its name: declare a new one and move what is in this one",
-	KindHost:         "its nodes are placed by its name: declare a new one, cordon this one, then remove it",
-	KindShard:        "its nodes and the volume of its sites carry its name: declare a new shard and move its tenants",
-	KindDatabase:     "what it is called in MySQL follows from its name: declare a new one, dump and load",
-	KindDatabaseUser: "what it is called in MySQL follows from its name: declare a new one, then remove this one",
-	KindTenant:       "its user and folders carry its name: keep it, and write the new one into an annotation",
+	KindPlatform:       "nothing is named after it: change the name",
+	KindCluster:        "its nodes carry its name: declare a new one and move what is in this one",
+	KindHost:           "its nodes are placed by its name: declare a new one, cordon this one, then remove it",
+	KindShard:          "its nodes and the volume of its sites carry its name: declare a new shard and move its tenants",
+	KindDatabase:       "what it is called in MySQL follows from its name: declare a new one, dump and load",
+	KindDatabaseUser:   "what it is called in MySQL follows from its name: declare a new one, then remove this one",
+	KindValkeyInstance: "its folder and its service carry its name: declare a new one",
+	KindValkeyUser:     "it is what clients log in as: declare a new one, then remove this one",
+	KindTenant:         "its user and folders carry its name: keep it, and write the new one into an annotation",
 }
 
 // formerName decodes metadata.formerName: a name, or the derived name of an FQDN or a ZoneRecord.

@@ -7,22 +7,24 @@ type Kind string
 
 // The kinds a person can declare.
 const (
-	KindPlatform     Kind = "Platform"
-	KindHostingPlan  Kind = "HostingPlan"
-	KindRegion       Kind = "Region"
-	KindCluster      Kind = "Cluster"
-	KindLBAddress    Kind = "LBAddress"
-	KindNodeProfile  Kind = "NodeProfile"
-	KindHost         Kind = "Host"
-	KindShard        Kind = "Shard"
-	KindTenant       Kind = "Tenant"
-	KindWebroot      Kind = "Webroot"
-	KindFQDN         Kind = "FQDN"
-	KindCertificate  Kind = "Certificate"
-	KindDatabase     Kind = "Database"
-	KindDatabaseUser Kind = "DatabaseUser"
-	KindZone         Kind = "Zone"
-	KindZoneRecord   Kind = "ZoneRecord"
+	KindPlatform       Kind = "Platform"
+	KindHostingPlan    Kind = "HostingPlan"
+	KindRegion         Kind = "Region"
+	KindCluster        Kind = "Cluster"
+	KindLBAddress      Kind = "LBAddress"
+	KindNodeProfile    Kind = "NodeProfile"
+	KindHost           Kind = "Host"
+	KindShard          Kind = "Shard"
+	KindTenant         Kind = "Tenant"
+	KindWebroot        Kind = "Webroot"
+	KindFQDN           Kind = "FQDN"
+	KindCertificate    Kind = "Certificate"
+	KindDatabase       Kind = "Database"
+	KindDatabaseUser   Kind = "DatabaseUser"
+	KindValkeyInstance Kind = "ValkeyInstance"
+	KindValkeyUser     Kind = "ValkeyUser"
+	KindZone           Kind = "Zone"
+	KindZoneRecord     Kind = "ZoneRecord"
 )
 
 // APIVersion is the only `apiVersion:` there is.
@@ -51,23 +53,25 @@ type Meta struct {
 // Manifest is all resources of the repository at one commit, checked: every reference in it leads somewhere, every host
 // name is normalised and unique. Each slice is sorted by tenant and name.
 type Manifest struct {
-	Commit        string // the commit it was read from; "" for a folder
-	Platform      Platform
-	Plans         []HostingPlan
-	Regions       []Region
-	Clusters      []Cluster
-	LBAddresses   []LBAddress
-	NodeProfiles  []NodeProfile
-	Hosts         []Host
-	Shards        []Shard
-	Tenants       []Tenant
-	Webroots      []Webroot
-	FQDNs         []FQDN
-	Certificates  []Certificate
-	Databases     []Database
-	DatabaseUsers []DatabaseUser
-	Zones         []Zone
-	Records       []ZoneRecord
+	Commit          string // the commit it was read from; "" for a folder
+	Platform        Platform
+	Plans           []HostingPlan
+	Regions         []Region
+	Clusters        []Cluster
+	LBAddresses     []LBAddress
+	NodeProfiles    []NodeProfile
+	Hosts           []Host
+	Shards          []Shard
+	Tenants         []Tenant
+	Webroots        []Webroot
+	FQDNs           []FQDN
+	Certificates    []Certificate
+	Databases       []Database
+	DatabaseUsers   []DatabaseUser
+	ValkeyInstances []ValkeyInstance
+	ValkeyUsers     []ValkeyUser
+	Zones           []Zone
+	Records         []ZoneRecord
 
 	EmailDomains     []EmailDomain
 	EmailAccounts    []EmailAccount
@@ -124,6 +128,8 @@ type HostingPlan struct {
 type Limits struct {
 	Webroots, FQDNs, Zones, Records, Databases, DatabaseUsers int
 	EmailDomains, EmailAccounts, EmailAliases, EmailForwards  int
+	ValkeyInstances, ValkeyUsers                              int
+	ValkeyMemory                                              int64 // bytes, of all instances together; 0: no limit
 }
 
 // Resources limit what runs. Zero means no limit.
@@ -266,6 +272,7 @@ type Tenant struct {
 	Plan          string
 	WebShard      string
 	DatabaseShard string // of those Databases that name none
+	ValkeyShard   string // of those ValkeyInstances that name none
 	Contact       string
 	Suspended     bool   // nothing of it runs or lets anybody in, and nothing of it is lost; its sites answer that
 	SuspendReason string // for people who run the platform

@@ -165,6 +165,9 @@ func (c *catalog) linkTenants() {
 		if d.v.DatabaseShard != "" {
 			c.shardOf(&d.origin, "spec.shards.database", d.v.DatabaseShard, RoleDatabase)
 		}
+		if d.v.ValkeyShard != "" {
+			c.shardOf(&d.origin, "spec.shards.valkey", d.v.ValkeyShard, RoleValkey)
+		}
 	}
 	for _, d := range c.webroots.list {
 		c.tenantOf(&d.origin, orphans)
@@ -180,6 +183,7 @@ func (c *catalog) linkTenants() {
 		c.tenantOf(&d.origin, orphans)
 	}
 	c.linkDatabases(orphans)
+	c.linkValkey(orphans)
 	c.linkEmail(orphans)
 	for _, d := range c.zones.list {
 		c.tenantOf(&d.origin, orphans)

@@ -105,6 +105,8 @@ var tenantSlices = []tenantSlice{
 	sliceOf(func(m *Manifest) *[]Certificate { return &m.Certificates }, func(v *Certificate) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]Database { return &m.Databases }, func(v *Database) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]DatabaseUser { return &m.DatabaseUsers }, func(v *DatabaseUser) string { return v.Tenant }),
+	sliceOf(func(m *Manifest) *[]ValkeyInstance { return &m.ValkeyInstances }, func(v *ValkeyInstance) string { return v.Tenant }),
+	sliceOf(func(m *Manifest) *[]ValkeyUser { return &m.ValkeyUsers }, func(v *ValkeyUser) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]Zone { return &m.Zones }, func(v *Zone) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]ZoneRecord { return &m.Records }, func(v *ZoneRecord) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]EmailDomain { return &m.EmailDomains }, func(v *EmailDomain) string { return v.Tenant }),

@@ -136,7 +136,8 @@ func edit(t *rapid.T, tree schema.MapTree) {
 		tree[file] = "a: b: c\n"
 		return
 	case 7:
-		tree[file] = databaseFile(t, "d"+strings.TrimSuffix(file[len(file)-6:], ".yaml"))
+		kind := rapid.SampledFrom([]func(*rapid.T, string) string{databaseFile, valkeyFile}).Draw(t, "kind")
+		tree[file] = kind(t, "d"+strings.TrimSuffix(file[len(file)-6:], ".yaml"))
 	case 8, 9, 10:
 		tree[file] = siteFile(t, strings.TrimSuffix(file[len(file)-6:], ".yaml"))
 	case 11, 12, 13, 14:
@@ -144,12 +145,17 @@ func edit(t *rapid.T, tree schema.MapTree) {
 	default:
 		tree[file] = zoneFile(t, "z"+strings.TrimSuffix(file[len(file)-6:], ".yaml"))
 	}
-	tree["tenants/"+tenant+"/tenant.yaml"] = fmt.Sprintf("apiVersion: hosting/v1\nkind: Tenant\nmetadata: {name: %s}\nspec: {plan: small, shards: {web: web-1, database: db-1}}\n", tenant)
+	tree["tenants/"+tenant+"/tenant.yaml"] = fmt.Sprintf("apiVersion: hosting/v1\nkind: Tenant\nmetadata: {name: %s}\nspec: {plan: small, shards: {web: web-1, database: db-1, valkey: valkey-1}}\n", tenant)
 }
 
 func databaseFile(t *rapid.T, name string) string {
 	return fmt.Sprintf("apiVersion: hosting/v1\nkind: Database\nmetadata: {name: %s}\nspec:\n  users:\n    - {name: %s, privileges: %s, password: {generate: true}}\n",
 		strings.Trim(name, "/."), rapid.SampledFrom([]string{"app", "cron", "other"}).Draw(t, "user"), rapid.SampledFrom([]string{"readonly", "admin"}).Draw(t, "privileges"))
+}
+
+func valkeyFile(t *rapid.T, name string) string {
+	return fmt.Sprintf("apiVersion: hosting/v1\nkind: ValkeyInstance\nmetadata: {name: %s}\nspec:\n  maxMemory: %s\n  users:\n    - {name: %s, password: {generate: true}}\n",
+		strings.Trim(name, "/."), rapid.SampledFrom([]string{"64Mi", "1Gi"}).Draw(t, "memory"), rapid.SampledFrom([]string{"app", "cron"}).Draw(t, "user"))
 }
 
 var domains = []string{"one.example", "two.example", "sub.one.example", "three.example", "deep.sub.one.example", "four.example"}

@@ -7,7 +7,6 @@ import (
 
 // plannedKinds are kinds of later versions.
 var plannedKinds = map[string]bool{
-	"ValkeyInstance": true, "ValkeyUser": true,
 	"CronJob": true,
 }
 
@@ -21,7 +20,6 @@ var plannedFields = map[Kind]map[string]bool{
 		"spec.infrastructure.haproxy.external": true, "spec.infrastructure.serviceDB.external": true,
 	},
 	KindNodeProfile: {"spec.volumes": true, "spec.update": true, "spec.resources.disk": true, "spec.resources.inodes": true},
-	KindTenant:      {"spec.shards.valkey": true},
 	KindWebroot:     {"spec.command": true, "spec.httpAuth": true},
 }
 
@@ -55,7 +53,7 @@ func plannedField(kind Kind, field string) string {
 func plannedValue(kind Kind, path, value string) string {
 	role := path == "spec.role" || kind == KindHost && strings.HasPrefix(path, "spec.roles")
 	switch Role(value) {
-	case RoleValkey, RoleEmail:
+	case RoleEmail:
 		if role {
 			return fmt.Sprintf("nodes of role %s aren't supported by this version of hostctl", value)
 		}

@@ -149,6 +149,12 @@ func (l *loader) secrets(c *catalog) {
 		}
 	}
 	l.linkExternal(c)
+	for _, u := range c.valkeyUsers.list {
+		if u.v.Password != nil {
+			s := l.resolve(c, &u.origin, "spec.password", *u.v.Password)
+			u.v.Password = &s
+		}
+	}
 	for _, d := range c.certificates.list {
 		d.v.Key = l.resolve(c, &d.origin, "spec.custom.keyRef", d.v.Key)
 	}
