@@ -208,10 +208,17 @@ func (x *expansion) port(n *node, ports []schema.Port) int {
 
 // released returns the allocations of nodes that nobody declares any more, and of ports and places that nodes have
 // given up. A uid is never released.
-func (x *expansion) released() []Allocation {
+func (d *draft) released() []Allocation {
+	x := d.expansion
 	var out []Allocation
 	sites := x.declaredSites()
 	for _, a := range x.live.Allocations {
+		if strings.HasPrefix(a.Scope, scopeValkey) {
+			if d.valkeyReleased(a) {
+				out = append(out, a)
+			}
+			continue
+		}
 		if a.Scope == scopeUID || a.Scope == scopeSite && !x.siteReleased(a, sites) {
 			continue
 		}

@@ -88,7 +88,7 @@ func (g *group) serves(n *node) bool { return slices.Contains(g.serving, n) }
 
 // InContainer reports whether an object is in the filesystem of a node's container: it is gone when the container was
 // deleted, replaced or made again. The inventory marks it absent in the transaction that ends such a change. What is on
-// a volume or in a database stays: webroots, databases with their users, zones, RRsets, the agent.
+// a volume or in a database stays: webroots, databases and Valkey instances with their users, zones, RRsets, the agent.
 func InContainer(node string, o Object) bool {
 	ref := o.Ref()
 	return ref.Target == node && ref.Kind.inContainer()

@@ -170,6 +170,9 @@ func retires(have, want Object) bool {
 	case Database:
 		old, ok := have.(Database)
 		return ok && want.Kept && !old.Kept
+	case Valkey:
+		old, ok := have.(Valkey)
+		return ok && want.Kept && !old.Kept
 	}
 	return false
 }
@@ -305,7 +308,7 @@ func (d *draft) usable(ref Ref) bool {
 		return true
 	case KindZone, KindRRset:
 		return d.groupUsable(ref.Target) || d.isExternal(ref.Target)
-	case KindWebroot, KindDatabase, KindDatabaseUser:
+	case KindWebroot, KindDatabase, KindDatabaseUser, KindValkey, KindValkeyUser:
 		return d.groupUsable(ref.Target)
 	}
 	n := d.nodes[ref.Target]

@@ -48,6 +48,14 @@ func equal(a, b Object) bool {
 		return ok && a.Tenant == b.Tenant && a.Account == b.Account && a.Schema == b.Schema && a.Privileges == b.Privileges &&
 			a.PasswordHash == b.PasswordHash && a.Password == b.Password && a.Limits == b.Limits && a.Locked == b.Locked && a.Adopt == b.Adopt && a.Retains == b.Retains &&
 			slices.Equal(a.Hosts, b.Hosts)
+	case Valkey:
+		b, ok := b.(Valkey)
+		return ok && a.Tenant == b.Tenant && a.Instance == b.Instance && a.Port == b.Port && a.MaxMemory == b.MaxMemory &&
+			a.Policy == b.Policy && a.Persistence == b.Persistence && a.Kept == b.Kept && a.Purge == b.Purge
+	case ValkeyUser:
+		b, ok := b.(ValkeyUser)
+		return ok && a.Tenant == b.Tenant && a.User == b.User && a.Instance == b.Instance && a.PasswordHash == b.PasswordHash &&
+			a.Password == b.Password && a.Locked == b.Locked && slices.Equal(a.Keys, b.Keys) && slices.Equal(a.Channels, b.Channels) && slices.Equal(a.Commands, b.Commands)
 	case Zone:
 		b, ok := b.(Zone)
 		return ok && a.Hostmaster == b.Hostmaster && a.TTL == b.TTL && a.Signed == b.Signed && a.Kept == b.Kept && slices.Equal(a.Nameservers, b.Nameservers)

@@ -64,6 +64,7 @@ func expand(m schema.Manifest, live Live, p Policy) (*expansion, error) {
 	if len(x.problems) == 0 { // without nodes the rest would only repeat what is wrong with them
 		x.expandSites()
 		x.expandDatabases()
+		x.expandValkey()
 		x.expandTraffic()
 		x.expandDNS()
 		x.keepData()

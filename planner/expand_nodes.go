@@ -61,6 +61,7 @@ const (
 	filesSuffix    = "-files"
 	databaseSuffix = "-0-data"
 	mysqlSuffix    = "-0-mysql"
+	valkeySuffix   = "-0-valkey"
 )
 
 // dataVolume returns the name of the volume with the nodes' data, "" if they have none.
@@ -72,6 +73,8 @@ func (g *group) dataVolume() string {
 		return g.name + databaseSuffix
 	case schema.RoleDatabase:
 		return g.name + mysqlSuffix
+	case schema.RoleValkey:
+		return g.name + valkeySuffix
 	}
 	return ""
 }
@@ -83,6 +86,8 @@ func (g *group) dataPath() string {
 		return "/var/lib/postgresql/data"
 	case schema.RoleDatabase:
 		return "/var/lib/mysql"
+	case schema.RoleValkey:
+		return "/var/lib/valkey"
 	}
 	return TenantsRoot
 }

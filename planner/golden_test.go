@@ -98,6 +98,7 @@ func caseOf(t *testing.T, ar *txtar.Archive) (schema.Manifest, planner.Live, pla
 
 var images = map[string]string{
 	"hostctl/web:1": "sha256:11", "hostctl/web:2": "sha256:12", "hostctl/lb:1": "sha256:21", "hostctl/dns:1": "sha256:31", "hostctl/db:1": "sha256:41", "hostctl/db:2": "sha256:42",
+	"hostctl/valkey:1": "sha256:51", "hostctl/valkey:2": "sha256:52",
 }
 
 func load(t *testing.T, tree schema.MapTree) schema.Manifest {

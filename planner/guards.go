@@ -250,6 +250,12 @@ func eachMeta(m schema.Manifest, fn func(schema.Meta)) {
 	for i := range m.EmailDomains {
 		fn(m.EmailDomains[i].Meta)
 	}
+	for i := range m.ValkeyInstances {
+		fn(m.ValkeyInstances[i].Meta)
+	}
+	for i := range m.ValkeyUsers {
+		fn(m.ValkeyUsers[i].Meta)
+	}
 	for i := range m.Zones {
 		fn(m.Zones[i].Meta)
 	}

@@ -34,7 +34,7 @@ func (j *judge) askBudgets() {
 
 // askData refuses to retire more than a few resources that hold data, however many there are.
 func (j *judge) askData() {
-	for _, k := range []Kind{KindWebroot, KindDatabase} {
+	for _, k := range []Kind{KindWebroot, KindDatabase, KindValkey} {
 		var lost []*loss
 		for _, l := range j.lost {
 			if l.ref.Kind == k && l.thing && !l.asked {

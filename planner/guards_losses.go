@@ -20,7 +20,7 @@ type loss struct {
 }
 
 // things are the kinds that budgets count. What else goes, goes with one of these.
-var things = []Kind{KindContainer, KindWebroot, KindDatabase, KindZone, KindRRset, KindRoute}
+var things = []Kind{KindContainer, KindWebroot, KindDatabase, KindValkey, KindZone, KindRRset, KindRoute}
 
 // lost returns every loss, in the order of references.
 func (d *draft) lostObjects() []*loss {
@@ -51,6 +51,8 @@ func active(o Object) bool {
 	case Webroot:
 		return !o.Kept
 	case Database:
+		return !o.Kept
+	case Valkey:
 		return !o.Kept
 	case Zone:
 		return !o.Kept

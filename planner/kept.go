@@ -16,6 +16,8 @@ func IsKept(o Object) bool {
 		return o.Kept
 	case Database:
 		return o.Kept
+	case Valkey:
+		return o.Kept
 	case Zone:
 		return o.Kept
 	case Volume:
@@ -34,7 +36,7 @@ func Purgeable(o Object) bool {
 // of a zone, to which its parent points.
 func holdsData(o Object) bool {
 	switch o := o.(type) {
-	case Webroot, Database:
+	case Webroot, Database, Valkey:
 		return true
 	case Zone:
 		return o.Signed
@@ -45,7 +47,7 @@ func holdsData(o Object) bool {
 // dataOf says what such an object holds, with its verb.
 func dataOf(k Kind) string {
 	switch k {
-	case KindDatabase:
+	case KindDatabase, KindValkey:
 		return "data is"
 	case KindZone:
 		return "keys are"
@@ -75,8 +77,8 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	return keys
 }
 
-// keepData keeps what nobody declares any more and can't be made again: webroots with their locked users, databases, signed
-// zones, and volumes. Webroots, databases and zones go when their time is over, or at once where their deletionPolicy was Delete.
+// keepData keeps what nobody declares any more and can't be made again: webroots with their locked users, databases, Valkey
+// instances, signed zones, and volumes. All but volumes go when their time is over, or at once where their deletionPolicy was Delete.
 func (x *expansion) keepData() {
 	homes := map[string]string{}
 	for i := range x.sites {
@@ -95,6 +97,8 @@ func (x *expansion) keepData() {
 			x.add(o)
 		case Database:
 			x.keepDatabase(o)
+		case Valkey:
+			x.keepValkey(o)
 		case Zone:
 			x.keepZone(o)
 		case Webroot:

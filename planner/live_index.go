@@ -4,7 +4,7 @@ package planner
 type liveIndex struct {
 	containers map[string][]Ref // node -> its containers
 	occupied   map[string]bool  // nodes that something in a load balancer or in a container speaks of
-	data       []Ref            // webroots, databases, signed zones and data volumes
+	data       []Ref            // webroots, databases, Valkey instances, signed zones and data volumes
 	dataHost   map[string]string
 	unsettled  []Ref // dirty, and not in the live state: made halfway at most
 }
@@ -34,7 +34,7 @@ func (x *liveIndex) see(ref Ref, o Object) {
 			x.data = append(x.data, ref)
 			x.dataHost[o.Name] = o.Target
 		}
-	case Webroot, Database:
+	case Webroot, Database, Valkey:
 		x.data = append(x.data, ref)
 	case Zone:
 		if o.Signed {

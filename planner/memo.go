@@ -291,7 +291,8 @@ func (s *settled) openAllocated(now []Allocation) {
 		delete(was, a)
 	}
 	for a := range was {
-		s.open[a.Key] = true
+		tenant, _, _ := strings.Cut(a.Key, ".")
+		s.open[tenant] = true
 	}
 	s.allocations = now
 }

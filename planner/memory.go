@@ -43,6 +43,8 @@ func (m Memory) KeepOf(k Kind) time.Duration {
 	switch k {
 	case KindWebroot:
 		return schema.Platform{Keep: m.Keep}.KeepOf(schema.KindWebroot)
+	case KindValkey:
+		return schema.Platform{Keep: m.Keep}.KeepOf(schema.KindValkeyInstance)
 	case KindDatabase:
 		return schema.Platform{Keep: m.Keep}.KeepOf(schema.KindDatabase)
 	case KindZone:

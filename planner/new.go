@@ -39,7 +39,7 @@ func (d *draft) plan() (Plan, error) {
 		Base:        x.live.Version,
 		Changes:     d.changes(),
 		Allocations: x.alloc.made(),
-		Released:    x.released(),
+		Released:    d.released(),
 		Targets:     x.allTargets(),
 		Frozen:      x.m.Frozen,
 	}

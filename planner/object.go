@@ -182,6 +182,18 @@ var decoders = map[Kind]func(Meta, []byte) (Object, error){
 		o.Meta = m
 		return o, err
 	},
+	KindValkey: func(m Meta, b []byte) (Object, error) {
+		o := Valkey{}
+		err := strict(b, &o)
+		o.Meta = m
+		return o, err
+	},
+	KindValkeyUser: func(m Meta, b []byte) (Object, error) {
+		o := ValkeyUser{}
+		err := strict(b, &o)
+		o.Meta = m
+		return o, err
+	},
 	KindZone: func(m Meta, b []byte) (Object, error) { o := Zone{}; err := strict(b, &o); o.Meta = m; return o, err },
 	KindCert: func(m Meta, b []byte) (Object, error) { o := Cert{}; err := strict(b, &o); o.Meta = m; return o, err },
 	KindBackend: func(m Meta, b []byte) (Object, error) {

@@ -8,6 +8,7 @@ import "hostctl/schema"
 //	secret, user, runtime, vhost                     a node ("web-1-0")
 //	webroot                                          a web shard ("web-1"), applied through any ready node of it
 //	database, databaseuser                           a database shard ("db-1"), applied through the node that takes writes
+//	valkey, valkeyuser                               a Valkey shard ("valkey-1"), applied through its node
 //	zone, rrset                                      the DNS of a cluster ("eu-1-dns"), applied through any ready dns node
 //	cert, backend, server, route                     a load-balancer node ("eu-1-lb-0")
 
@@ -21,7 +22,8 @@ type Network struct {
 func (o Network) Ref() Ref { return o.ref(KindNetwork) }
 
 // Volume is a Docker volume. Deleting its container keeps it. Names: "<node>" (the node's own: agent and its state),
-// "<shard>-files" (a web shard's sites), "<node>-data" (a service database), "<node>-mysql" (a database shard).
+// "<shard>-files" (a web shard's sites), "<node>-data" (a service database), "<node>-mysql" (a database shard),
+// "<node>-valkey" (a Valkey shard).
 type Volume struct {
 	Meta
 	Data bool `json:"data,omitempty"` // holds what can't be made again: kept, never deleted

@@ -20,6 +20,8 @@ func Allocated(s State) []Allocation {
 					seen[allocKey{scopePort + o.Target + "/" + p.Protocol, o.Name + "/" + p.Name}] = strconv.Itoa(p.Host)
 				}
 			}
+		case Valkey:
+			seen[allocKey{scopeValkey + o.Target, o.Name}] = strconv.Itoa(o.Port)
 		case User:
 			seen[allocKey{scopeUID, o.Name}] = strconv.Itoa(o.UID)
 		case Webroot:

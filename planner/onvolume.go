@@ -18,6 +18,9 @@ func StoredOn(volume Ref) (target string, kinds []Kind) {
 	if shard, ok := strings.CutSuffix(volume.Name, mysqlSuffix); ok {
 		return shard, []Kind{KindDatabase, KindDatabaseUser}
 	}
+	if shard, ok := strings.CutSuffix(volume.Name, valkeySuffix); ok {
+		return shard, []Kind{KindValkey, KindValkeyUser}
+	}
 	return "", nil
 }
 

@@ -22,6 +22,8 @@ const (
 	KindVhost        Kind = "vhost"
 	KindDatabase     Kind = "database"
 	KindDatabaseUser Kind = "databaseuser"
+	KindValkey       Kind = "valkey"
+	KindValkeyUser   Kind = "valkeyuser"
 	KindZone         Kind = "zone"
 	KindCert         Kind = "cert"
 	KindBackend      Kind = "backend"
@@ -33,7 +35,7 @@ const (
 // Ladder is every kind from the lowest rung up. Objects are made upwards and removed downwards.
 var Ladder = []Kind{
 	KindNetwork, KindVolume, KindContainer, KindAgent, KindSecret, KindUser, KindWebroot, KindRuntime,
-	KindVhost, KindDatabase, KindDatabaseUser, KindZone, KindCert, KindBackend, KindServer, KindRoute, KindRRset,
+	KindVhost, KindDatabase, KindDatabaseUser, KindValkey, KindValkeyUser, KindZone, KindCert, KindBackend, KindServer, KindRoute, KindRRset,
 }
 
 // Rung returns the place of a kind on the ladder, and whether there is such a kind. It is asked for every object and every
@@ -62,18 +64,22 @@ func (k Kind) Rung() (int, bool) {
 		return 9, true
 	case KindDatabaseUser:
 		return 10, true
-	case KindZone:
+	case KindValkey:
 		return 11, true
-	case KindCert:
+	case KindValkeyUser:
 		return 12, true
-	case KindBackend:
+	case KindZone:
 		return 13, true
-	case KindServer:
+	case KindCert:
 		return 14, true
-	case KindRoute:
+	case KindBackend:
 		return 15, true
-	case KindRRset:
+	case KindServer:
 		return 16, true
+	case KindRoute:
+		return 17, true
+	case KindRRset:
+		return 18, true
 	}
 	return 0, false
 }

@@ -6,8 +6,8 @@ import (
 	"hostctl/schema"
 )
 
-// A suspended tenant keeps all that it has, and nothing of it runs or lets anybody in: its users and database users are
-// locked, its vhosts answer 503 by themselves, and what runs its code is taken away until it is suspended no more. Its
+// A suspended tenant keeps all that it has, and nothing of it runs or lets anybody in: its users, and those of its databases and
+// of Valkey, are locked, its vhosts answer 503 by themselves, and what runs its code is taken away until it is suspended no more. Its
 // folders, databases, zones, mail, routes, certificates and secrets stay, and go on being changed.
 
 // suspendedIn returns why each suspended tenant of a manifest is; nil where there is none.

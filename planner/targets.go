@@ -20,7 +20,7 @@ func (x *expansion) allTargets() []Target {
 		for _, n := range g.nodes {
 			all[n.name] = Target{Name: n.name, Address: n.agentAddress()}
 		}
-		if len(g.nodes) > 0 && (g.role == schema.RoleWeb || g.role == schema.RoleDNS || g.role == schema.RoleDatabase) {
+		if len(g.nodes) > 0 && (g.role == schema.RoleWeb || g.role == schema.RoleDNS || g.role == schema.RoleDatabase || g.role == schema.RoleValkey) {
 			t := Target{Name: g.name}
 			for _, n := range g.best {
 				t.AnyOf = append(t.AnyOf, n.name)

@@ -16,6 +16,8 @@ type Step struct {
 	Commit string        `json:"commit"`
 	Health string        `json:"health"` // "ok", or what is wrong
 	Depth  int           `json:"depth"`  // 0 for what was asked for; what it needs is one deeper
+
+	Endpoint string `json:"endpoint,omitempty"` // host and port at which clients reach it, of what has one of its own
 }
 
 // Why follows a host name, or an object's reference, through all that it needs: routes and RRsets, backends, servers,
@@ -72,7 +74,7 @@ func (w *trail) follow(ref planner.Ref, depth int) {
 		return
 	}
 	w.seen[ref] = true
-	w.steps = append(w.steps, Step{Ref: ref, Owner: o.Owner(), Commit: w.records[ref].Commit, Health: w.health(ref), Depth: depth})
+	w.steps = append(w.steps, Step{Ref: ref, Owner: o.Owner(), Commit: w.records[ref].Commit, Health: w.health(ref), Depth: depth, Endpoint: planner.Endpoint(w.live.State, o)})
 	needs := slices.Clone(o.Needs())
 	slices.SortFunc(needs, func(a, b planner.Ref) int { return b.Compare(a) })
 	for _, n := range needs {

@@ -21,7 +21,7 @@ func whyVerb(o *options) *cobra.Command {
 		Short: "Follow a host name through all that serves it, with the commit and line behind each part",
 		Long: `why prints the way of a host name, each part below the one that needs it: route, backend, servers, nodes, vhost,
 runtime, webroot, user, and the records of its zone. Beside each stand its health, the file and line that it comes
-from, and the commit that made it so. It asks the inventory alone.`,
+from, and the commit that made it so; beside a Valkey instance its host and port too. It asks the inventory alone.`,
 		Example: `  hostctl why --state DIR shop.acme.test
   hostctl why --state DIR vhost/web-1-0/acme.shop`,
 		ValidArgsFunction: o.live(hostNames),
@@ -61,7 +61,11 @@ func (o *options) printWhy(ctx context.Context, w io.Writer, steps []reconciler.
 		if s.Owner.File != "" {
 			at = fmt.Sprintf("%s:%d", s.Owner.File, s.Owner.Line)
 		}
-		fmt.Fprintf(t, "%s%s\t%s\t%s\t%.12s %s\n", strings.Repeat("  ", s.Depth), s.Ref, firstLine(s.Health), at, s.Commit, by[s.Commit])
+		name := s.Ref.String()
+		if s.Endpoint != "" {
+			name += " at " + s.Endpoint
+		}
+		fmt.Fprintf(t, "%s%s\t%s\t%s\t%.12s %s\n", strings.Repeat("  ", s.Depth), name, firstLine(s.Health), at, s.Commit, by[s.Commit])
 	}
 	return t.Flush()
 }

@@ -102,7 +102,7 @@ func holdsData(o planner.Object) bool {
 		return o.Data
 	case planner.Database:
 		return o.Source == nil // a copy of what is elsewhere
-	case planner.Webroot:
+	case planner.Webroot, planner.Valkey:
 		return true
 	}
 	return false

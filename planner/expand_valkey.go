@@ -1,0 +1,183 @@
+package planner
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hostctl/schema"
+)
+
+// Valkey is an instance of Valkey on a shard of role valkey: a server of its own. Name: "<tenant>.<instance>". Data-bearing: it
+// is dropped only when it was kept for long enough, or is marked with Purge.
+type Valkey struct {
+	Meta
+	Tenant      string                `json:"tenant"`
+	Instance    string                `json:"instance"`
+	Port        int                   `json:"port"`      // on its node, TLS only
+	MaxMemory   int64                 `json:"maxMemory"` // bytes
+	Policy      schema.EvictionPolicy `json:"policy"`
+	Persistence schema.Persistence    `json:"persistence"`
+	Kept        bool                  `json:"kept,omitempty"`  // nobody declares it any more: it is stopped, and its data stays
+	Purge       bool                  `json:"purge,omitempty"` // deletionPolicy: Delete; where nobody declares it any more it is dropped
+}
+
+// Ref implements Object.
+func (o Valkey) Ref() Ref { return o.ref(KindValkey) }
+
+// ValkeyUser is a user of an instance on the same shard, and the only way into it. Name: "<tenant>.<user>".
+type ValkeyUser struct {
+	Meta
+	Tenant       string   `json:"tenant"`
+	User         string   `json:"user"`               // what it logs in as
+	Instance     string   `json:"instance"`           // of the same tenant
+	Keys         []string `json:"keys"`               // patterns, sorted
+	Channels     []string `json:"channels,omitempty"` // patterns, sorted
+	Commands     []string `json:"commands,omitempty"` // rules as a person wrote them; see schema.CommandRules
+	PasswordHash string   `json:"passwordHash,omitempty"`
+	Password     Held     `json:"password,omitzero"` // on the node; where it is set there is no PasswordHash
+	Locked       bool     `json:"locked,omitempty"`
+}
+
+// Ref implements Object.
+func (o ValkeyUser) Ref() Ref { return o.ref(KindValkeyUser) }
+
+// scopeValkey, with the shard behind it, is the scope of the ports of instances: key is "<tenant>.<instance>".
+const scopeValkey = "valkey/"
+
+// Ports of instances. The node's own (the agent's) are none of them, and an instance's user id on its node follows from its
+// port.
+const (
+	FirstValkeyPort = 6400
+	LastValkeyPort  = 9399
+)
+
+// expandValkey makes instances and their users.
+func (x *expansion) expandValkey() {
+	homes := make(map[string]Valkey, len(x.m.ValkeyInstances))
+	for i := range x.m.ValkeyInstances {
+		v := &x.m.ValkeyInstances[i]
+		g := x.shards[v.Shard]
+		if g == nil || g.role != schema.RoleValkey {
+			x.problemf("%s: ValkeyInstance %s of tenant %s: there is no shard %q for Valkey", v.Position, v.Name, v.Tenant, v.Shard)
+			continue
+		}
+		g = x.valkeyHome(v, g)
+		o := Valkey{
+			Meta:   Meta{Target: g.name, Name: siteName(v.Tenant, v.Name), From: ownerOf(v.Meta), On: g.databaseNeeds()},
+			Tenant: v.Tenant, Instance: v.Name, Port: x.valkeyPort(g, siteName(v.Tenant, v.Name)),
+			MaxMemory: v.MaxMemory, Policy: v.Policy, Persistence: v.Persistence, Purge: v.Deletion == schema.Delete,
+		}
+		x.add(o)
+		homes[o.Name] = o
+	}
+	for i := range x.m.ValkeyUsers {
+		x.expandValkeyUser(&x.m.ValkeyUsers[i], homes)
+	}
+}
+
+// valkeyHome returns the shard that an instance is on, or the one that it is declared on if it is on none. Data doesn't move by
+// itself, and an empty instance in another place would pass for the one that is full.
+func (x *expansion) valkeyHome(v *schema.ValkeyInstance, declared *group) *group {
+	name := siteName(v.Tenant, v.Name)
+	for _, ref := range x.index.data {
+		g := x.shards[ref.Target]
+		if ref.Kind != KindValkey || ref.Name != name || g == nil || g == declared || x.live.was(Ref{KindValkey, declared.name, name}) != nil {
+			continue
+		}
+		x.stand(v.Tenant, "ValkeyInstance %s of tenant %s stays on shard %s: this version of hostctl doesn't move data to %s; declare another ValkeyInstance there, and copy",
+			v.Name, v.Tenant, g.name, declared.name)
+		return g
+	}
+	return declared
+}
+
+// valkeyPort returns an instance's port: the one it has, or the smallest that is free.
+func (x *expansion) valkeyPort(g *group, name string) int {
+	scope := scopeValkey + g.name
+	if v, ok := x.alloc.get(scope, name); ok {
+		if n, err := strconv.Atoi(v); err == nil {
+			return n
+		}
+	}
+	for n := FirstValkeyPort; n <= LastValkeyPort; n++ {
+		if x.alloc.free(scope, name, strconv.Itoa(n)) {
+			x.alloc.set(scope, name, strconv.Itoa(n))
+			return n
+		}
+	}
+	x.problemf("shard %s: no port is left for Valkey instance %s; declare another Shard", g.name, name)
+	return 0
+}
+
+// valkeyReleased reports whether an instance's port is free again: nobody declares it, and it is gone, or goes with this plan.
+func (d *draft) valkeyReleased(a Allocation) bool {
+	ref := Ref{KindValkey, strings.TrimPrefix(a.Scope, scopeValkey), a.Key}
+	goes := d.has(ref) && d.desired[ref] == nil
+	if d.desired[ref] != nil || d.live.was(ref) != nil && !goes {
+		return false
+	}
+	return !slices.ContainsFunc(d.m.ValkeyInstances, func(v schema.ValkeyInstance) bool { return siteName(v.Tenant, v.Name) == a.Key })
+}
+
+func (x *expansion) expandValkeyUser(u *schema.ValkeyUser, homes map[string]Valkey) {
+	v, ok := homes[siteName(u.Tenant, u.Instance)]
+	if !ok {
+		return // its instance can't be made, which was said
+	}
+	o := ValkeyUser{
+		Meta:   Meta{Target: v.Target, Name: siteName(u.Tenant, u.Name), From: ownerOf(u.Meta), On: []Ref{v.Ref()}},
+		Tenant: u.Tenant, User: u.Name, Instance: u.Instance, Keys: u.Keys, Channels: u.Channels, Commands: u.Commands, PasswordHash: u.PasswordHash,
+		Locked: x.isSuspended(u.Tenant),
+	}
+	if best := x.shards[v.Target].best; u.Password != nil && len(best) > 0 {
+		var ref Ref
+		ref, o.Password = x.secret(best[0], o.From, schema.KindValkeyUser, "password", *u.Password)
+		o.On = append(o.On, ref)
+		sortRefs(o.On)
+	}
+	x.add(o)
+}
+
+// keepValkey keeps an instance that nobody declares any more where it is, stopped, unless its time is over.
+func (x *expansion) keepValkey(o Valkey) {
+	g := x.shards[o.Target]
+	if g != nil && x.purgesValkey(o) {
+		return
+	}
+	o.Kept, o.On = true, nil
+	if g != nil && g.role == schema.RoleValkey {
+		o.On = g.databaseNeeds()
+	}
+	x.add(o)
+}
+
+// purgesValkey reports whether an instance that isn't declared is dropped, and says so in the plan.
+func (x *expansion) purgesValkey(o Valkey) bool {
+	_, due := slices.BinarySearchFunc(x.live.Due, o.Ref(), Ref.Compare)
+	switch {
+	case o.Kept && due:
+		x.notef("Valkey instance %s of tenant %s is dropped: nobody has declared it for %s; a snapshot of it stays in the trash of %s", o.Instance, o.Tenant, days(x.live.Memory.KeepOf(KindValkey)), o.Target)
+	case o.Purge && !o.Kept:
+		x.notef("Valkey instance %s of tenant %s is dropped, and at once: its deletionPolicy is Delete; a snapshot of it stays in the trash of %s", o.Instance, o.Tenant, o.Target)
+	default:
+		return false
+	}
+	return true
+}
+
+// Endpoint returns the host and port at which clients of the same network reach an object, "" where it has none of its own.
+func Endpoint(s State, o Object) string {
+	v, ok := o.(Valkey)
+	if !ok || v.Kept {
+		return ""
+	}
+	for _, need := range v.On {
+		need.Kind = KindContainer // an agent's name and host are its container's
+		if c, ok := s[need].(Container); ok {
+			return net.JoinHostPort(c.Address, strconv.Itoa(v.Port))
+		}
+	}
+	return ""
+}
