@@ -4,7 +4,7 @@
 // it remembers what it was told to make, and it looks after that by itself (Look).
 //
 // The packages below hold what nodes need: agent/users, agent/webroots, agent/php and agent/nginx are the executors of a
-// web node, agent/mysql that of a database node;
+// web node, agent/mysql that of a database node, agent/valkey that of a Valkey node;
 // agent/s6, agent/beneath, agent/generation and agent/argv are what those are written with.
 package agent
 
@@ -49,6 +49,9 @@ type Options struct {
 	Blobs     *blobs.Folder
 	Executors map[planner.Kind]executors.Executor // by the kind of what they apply; one may stand under several kinds
 	Log       *slog.Logger                        // nil logs nothing
+
+	// Alone says that the node is the only one of its group: what is the group's is its own to look after.
+	Alone bool
 
 	CheckEvery time.Duration                                                       // between two looks at the own node; 0: DefaultCheckEvery
 	Health     func(context.Context) []executors.Part                              // nil: only whether the executors answer

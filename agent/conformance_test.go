@@ -70,6 +70,9 @@ func runInside(role string) {
 	if role == string(schema.RoleDatabase) {
 		test = testInsideDatabase
 	}
+	if role == string(schema.RoleValkey) {
+		test = testInsideValkey
+	}
 	testing.Main(every, []testing.InternalTest{{Name: "Inside", F: test}}, nil, nil)
 }
 

@@ -114,9 +114,9 @@ func (a *Agent) heal(ctx context.Context) ([]executors.NodeDrift, []executors.Pa
 	return drift, parts
 }
 
-// wanted returns what the agent was last told to make on this node alone, and what becomes of drift. What a change has
-// left unfinished is the controller's to mend; what the nodes of a group share, such as a shard's files, another node may
-// have been told of since.
+// wanted returns what the agent was last told to make on this node alone (of a group of one, for the group too), and what
+// becomes of drift. What a change has left unfinished is the controller's to mend; what the nodes of a group share, such as a
+// shard's files, another node may have been told of since.
 func (a *Agent) wanted() ([]planner.Object, schema.DriftPolicy, error) {
 	policy, err := a.Store.Policy()
 	if err != nil {
@@ -128,7 +128,7 @@ func (a *Agent) wanted() ([]planner.Object, schema.DriftPolicy, error) {
 	}
 	var wanted []planner.Object
 	for _, r := range records {
-		if r.Applied != nil && r.Pending == nil && !r.Deleting && r.Ref.Target == a.Node {
+		if r.Applied != nil && r.Pending == nil && !r.Deleting && (r.Ref.Target == a.Node || a.Alone && a.serves(r.Ref.Target)) {
 			wanted = append(wanted, r.Applied)
 		}
 	}

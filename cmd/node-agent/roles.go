@@ -21,6 +21,7 @@ import (
 	"hostctl/agent/runtimes"
 	"hostctl/agent/secrets"
 	"hostctl/agent/users"
+	"hostctl/agent/valkey"
 	"hostctl/agent/webroots"
 	"hostctl/executors"
 	"hostctl/executors/checked"
@@ -53,6 +54,8 @@ func roleExecutors(ctx context.Context, c config, kept *blobs.Folder, folder *se
 		return web(ctx, c, kept, folder, log)
 	case schema.RoleDatabase:
 		return databases(c, folder)
+	case schema.RoleValkey:
+		return instances(ctx, c, folder, log), nil
 	case schema.RoleServiceDB:
 		return nil, nil // its database is the image's; hostd only asks whether it is there
 	case schema.RoleLB:
@@ -65,11 +68,11 @@ func roleExecutors(ctx context.Context, c config, kept *blobs.Folder, folder *se
 	return nil, fmt.Errorf("HOSTCTL_ROLE: this version knows no role %q", c.Role)
 }
 
-// databases is what a database node serves. Its objects are the shard's, whose nodes are <shard>-<n>.
+// databases is what a database node serves. Its objects are the shard's.
 func databases(c config, folder *secrets.Folder) (map[planner.Kind]executors.Executor, error) {
 	file := func(name string) string { return filepath.Join(c.TLS, name) }
 	m, err := mysql.New(mysql.Options{
-		Target: c.Node[:max(strings.LastIndexByte(c.Node, '-'), 0)], Secrets: folder,
+		Target: shardOf(c.Node), Secrets: folder,
 		TLS: func(node string) (*tls.Config, error) {
 			return identity.PeerTLS(file("ca.crt"), file("node.crt"), file("node.key"), c.Instance, node)
 		},
@@ -80,6 +83,19 @@ func databases(c config, folder *secrets.Folder) (map[planner.Kind]executors.Exe
 	server := checked.New(m)
 	return map[planner.Kind]executors.Executor{planner.KindDatabase: server, planner.KindDatabaseUser: server}, nil
 }
+
+// instances is what a Valkey node serves.
+func instances(ctx context.Context, c config, folder *secrets.Folder, log *slog.Logger) map[planner.Kind]executors.Executor {
+	m := valkey.New(valkey.Options{Target: shardOf(c.Node), Secrets: folder})
+	if err := m.Start(ctx); err != nil { // the agent has to serve all the same, or nobody could repair it
+		log.Error("start Valkey", "error", err)
+	}
+	server := checked.New(m)
+	return map[planner.Kind]executors.Executor{planner.KindValkey: server, planner.KindValkeyUser: server}
+}
+
+// shardOf is the shard of a node, which is <shard>-<n>.
+func shardOf(node string) string { return node[:max(strings.LastIndexByte(node, '-'), 0)] }
 
 // upWithin is several health checks of a load balancer long.
 const upWithin = 10 * time.Second

@@ -106,6 +106,7 @@ func newAgent(ctx context.Context, c config, store *agent.Store, log *slog.Logge
 	return agent.New(agent.Options{
 		Node: c.Node, Role: c.Role, Instance: c.Instance, Binary: sum,
 		Store: store, Blobs: kept, Executors: fault.Executors(c.Node, served), Log: log,
+		Alone:      schema.Role(c.Role) == schema.RoleValkey,
 		CheckEvery: c.Check, Health: wellness, Usage: (&usage.Meter{Proc: "/proc", Tenants: planner.TenantsRoot}).Measure,
 	}), nil
 }

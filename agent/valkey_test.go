@@ -1,0 +1,508 @@
+package agent_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"hostctl/agent/secrets"
+	"hostctl/agent/valkey"
+	"hostctl/executors"
+	"hostctl/executors/executorstest"
+	"hostctl/planner"
+	"hostctl/schema"
+)
+
+const (
+	valkeyNode  = "valkey-1-0"
+	valkeyShard = "valkey-1"
+)
+
+// asAgent is valkey-cli as the agent logs in to an instance.
+const asAgent = `
+cli() { i=$1; shift; valkey-cli -s /run/valkey/$i/sock/valkey.sock --user _hostctl --pass "$(cat /var/lib/valkey/instances/$i/admin)" --no-auth-warning "$@"; }
+`
+
+// wipeValkey makes a node what it was at its start.
+const wipeValkey = `
+for s in /run/service/valkey-*; do test ! -e "$s" || mv "$s" $(mktemp -d /run/service/.wiped-XXXXXX); done
+s6-svscanctl -an /run/service
+while pkill -9 -x valkey-server; do sleep 0.02; done
+rm -rf /var/lib/valkey/* /run/valkey/*
+`
+
+// The executor of Valkey passes the suite through the agent, and then within the node.
+func TestValkeyConformance(t *testing.T) {
+	n := startNodeOf(t, string(schema.RoleValkey), valkeyNode)
+	t.Run("far", func(t *testing.T) {
+		h := valkeyHarness(func(_ *testing.T, script string) { n.script(script) })
+		h.New = func(*testing.T) executors.Executor {
+			n.script("s6-svc -wD -d /run/service/node-agent;" + wipeValkey + "rm -f /var/lib/hostctl/state.db; s6-svc -u /run/service/node-agent")
+			n.ready()
+			return n.dial(1)
+		}
+		h.Damage = nil // what is there is read in the same way, and near it is asked without waiting for an agent to start
+		executorstest.Test(t, h)
+	})
+	t.Run("near", func(t *testing.T) {
+		n.script("s6-svc -wD -d /run/service/node-agent")
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		docker(t, "cp", self, n.container+":/tests")
+		out, err := exec.Command("docker", "exec", "--env", inside+"="+n.role, n.container, "/tests", "-test.v").CombinedOutput()
+		t.Logf("%s", out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(out, []byte("--- PASS: Inside/")) {
+			t.Error("nothing was run within the node")
+		}
+	})
+}
+
+func testInsideValkey(t *testing.T) {
+	h := valkeyHarness(script)
+	h.New = func(t *testing.T) executors.Executor {
+		script(t, wipeValkey)
+		folder, err := secrets.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return valkey.New(valkey.Options{Target: valkeyShard, Secrets: folder})
+	}
+	executorstest.Test(t, h)
+}
+
+func valkeyMeta(name, kind string) planner.Meta {
+	tenant, resource, _ := strings.Cut(name, ".")
+	return planner.Meta{Target: valkeyShard, Name: name, From: planner.Owner{Tenant: tenant, Kind: kind, Name: resource}}
+}
+
+func newInstance(tenant, name string, port int, p schema.Persistence) planner.Valkey {
+	return planner.Valkey{
+		Meta: valkeyMeta(tenant+"."+name, "ValkeyInstance"), Tenant: tenant, Instance: name, Port: port, MaxMemory: 16 << 20,
+		Policy: schema.DefaultPolicy, Persistence: p,
+	}
+}
+
+func newValkeyUser(tenant, name, instance string) planner.ValkeyUser {
+	sum := sha256.Sum256([]byte("correct horse"))
+	return planner.ValkeyUser{
+		Meta: valkeyMeta(tenant+"."+name, "ValkeyUser"), Tenant: tenant, User: name, Instance: instance,
+		Keys: []string{"*"}, PasswordHash: hex.EncodeToString(sum[:]),
+	}
+}
+
+func valkeyHarness(run func(t *testing.T, script string)) executorstest.Harness {
+	shop, other := newInstance("acme", "shop", 6400, schema.PersistRDB), newInstance("ac-me", "cache", 6401, schema.PersistNone)
+	shop2 := shop
+	shop2.MaxMemory, shop2.Policy, shop2.Persistence, shop2.Purge = 24<<20, "allkeys-lfu", schema.PersistAOF, true
+	other2 := other
+	other2.Persistence = schema.PersistRDB
+	app, reader := newValkeyUser("acme", "app", "shop"), newValkeyUser("ac-me", "app", "cache")
+	app2 := app
+	app2.Keys, app2.Channels, app2.Commands = []string{"cart:*", "x:{a}:?"}, []string{"news:*"}, []string{"+@read", "+@scripting", "-get", "+sort"}
+	app2.PasswordHash = strings.Repeat("0", 64)
+	reader.Channels = []string{"*"}
+	bad, foreign := newValkeyUser("bad", "app", "shop"), newValkeyUser("foreign", "app", "shop")
+	bad.Commands = []string{"+@all ~*"}
+	foreign.Instance = "../acme.shop"
+	hand := func(script string) func(*testing.T, executors.Executor) { return spoil(run, asAgent+script) }
+
+	return executorstest.Harness{
+		Kinds: []planner.Kind{planner.KindValkey, planner.KindValkeyUser},
+		Samples: []executorstest.Sample{
+			{Create: shop, Update: shop2, Keeps: true}, {Create: other, Update: other2, Keeps: true},
+			{Create: app, Update: app2}, {Create: reader},
+		},
+		Bad: []planner.Object{bad, foreign},
+		Damage: map[string]func(*testing.T, executors.Executor){
+			"memory changed":       hand("cli acme.shop CONFIG SET maxmemory 0"),
+			"policy changed":       hand("cli acme.shop CONFIG SET maxmemory-policy volatile-ttl"),
+			"persistence changed":  hand("cli acme.shop CONFIG SET save ''"),
+			"protection taken off": hand("cli acme.shop CONFIG SET protected-mode no"),
+			"follows another":      hand("cli acme.shop REPLICAOF 192.0.2.1 6379"),
+			"user added":           hand("cli acme.shop ACL SETUSER eve on nopass '~*' +@all"),
+			"user removed":         hand("cli acme.shop ACL DELUSER app"),
+			"default let in":       hand("cli acme.shop ACL SETUSER default on nopass '~*' +@all"),
+			"right added":          hand("cli acme.shop ACL SETUSER app +config"),
+			"password added":       hand("cli acme.shop ACL SETUSER app '>other'"),
+			"channel added":        hand("cli acme.shop ACL SETUSER app '&*'"),
+			"user switched off":    hand("cli acme.shop ACL SETUSER app off"),
+			"file changed":         hand("echo 'port 6379' >> /var/lib/valkey/instances/acme.shop/valkey.conf"),
+			"users' file changed":  hand("echo 'user eve on nopass ~* +@all' >> /var/lib/valkey/instances/acme.shop/users.acl"),
+			"another certificate":  hand("echo x >> /run/valkey/acme.shop/node.crt"),
+			"stopped":              hand("s6-svc -wD -d /run/service/valkey-acme.shop"),
+			"service gone":         hand("mv /run/service/valkey-acme.shop /run/service/.gone; s6-svscanctl -an /run/service; while pgrep -u 106400 >/dev/null; do sleep 0.02; done; rm -rf /run/service/.gone"),
+		},
+	}
+}
+
+// login is a connection of a tenant's client, over TLS that is checked against the cluster's CA.
+type login struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (n *node) client(t *testing.T, port int) *login {
+	t.Helper()
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(n.ca.PEM())
+	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: 20 * time.Second}, Config: &tls.Config{RootCAs: pool, ServerName: n.name, MinVersion: tls.VersionTLS12}}
+	c, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort(n.address, strconv.Itoa(port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return &login{c, bufio.NewReader(c)}
+}
+
+func (n *node) login(t *testing.T, port int, user string) *login {
+	t.Helper()
+	c := n.client(t, port)
+	if said := c.do("AUTH", user, "correct horse"); said != "OK" {
+		t.Fatalf("%s can't log in: %s", user, said)
+	}
+	return c
+}
+
+// do returns the first line of a reply, and of a string its text; "closed" where there is none.
+func (c *login) do(words ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "*%d\r\n", len(words))
+	for _, w := range words {
+		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(w), w)
+	}
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := c.Write([]byte(b.String())); err != nil {
+		return "closed"
+	}
+	line, err := c.r.ReadString('\n')
+	if err != nil {
+		return "closed"
+	}
+	if strings.HasPrefix(line, "$") && line != "$-1\r\n" {
+		if line, err = c.r.ReadString('\n'); err != nil {
+			return "closed"
+		}
+		return strings.TrimRight(line, "\r\n")
+	}
+	return strings.TrimRight(strings.TrimPrefix(line, "+"), "\r\n")
+}
+
+// A user reaches its own instance, in it its own keys, and nothing that runs the server; without TLS and a password nobody gets
+// in; who loses a right, or is removed, is disconnected. Data outlives kills, changes of how it is kept, and that nobody
+// declares it for a while; what is dropped is in the trash. What is changed by hand is put right by the node itself.
+func TestValkey(t *testing.T) {
+	n := startNodeOf(t, string(schema.RoleValkey), valkeyNode, "HOSTCTL_CHECK_EVERY=1s")
+	shop, theirs := newInstance("acme", "shop", 6400, schema.PersistRDB), newInstance("evil", "shop", 6401, schema.PersistRDB)
+	app, cart, eve := newValkeyUser("acme", "app", "shop"), newValkeyUser("acme", "cart", "shop"), newValkeyUser("evil", "app", "shop")
+	cart.Keys = []string{"cart:*"}
+	scripts := newValkeyUser("evil", "scripts", "shop")
+	scripts.Commands, scripts.Keys = []string{"+@read", "+@write", "+@scripting"}, []string{"own:*"}
+	n.create(shop, theirs)
+	n.create(app, cart, eve, scripts)
+	t.Run("attacks", func(t *testing.T) { n.attackValkey(t) })
+	t.Run("rights", func(t *testing.T) { n.losesRights(t, cart) })
+	t.Run("data", func(t *testing.T) { n.keepsData(t, shop, app) })
+	t.Run("kept", func(t *testing.T) { n.keepsInstance(t, theirs, eve, scripts) })
+	t.Run("healed", func(t *testing.T) { n.healsValkey(t) })
+}
+
+func (n *node) attackValkey(t *testing.T) {
+	a := n.login(t, 6400, "app")
+	e := n.login(t, 6401, "app")
+	c := n.login(t, 6400, "cart")
+	s := n.login(t, 6401, "scripts")
+	for _, x := range []struct {
+		who    *login
+		name   string
+		words  string
+		answer string // what it begins with
+	}{
+		{a, "app", "SET cart:1 mine", "OK"},
+		{a, "app", "SET secret mine", "OK"},
+		{a, "app", "GET cart:1", "mine"},
+		{a, "app", "FLUSHDB", "OK"},
+		{a, "app", "SET cart:1 mine", "OK"},
+		{a, "app", "SET secret mine", "OK"},
+		{e, "another tenant", "GET secret", "$-1"},
+		{e, "another tenant", "KEYS *", "*0"},
+		{c, "cart", "GET cart:1", "mine"},
+		{c, "cart", "GET secret", "-NOPERM"},
+		{c, "cart", "SCAN 0", "-NOPERM"},
+		{c, "cart", "KEYS *", "-NOPERM"},
+		{c, "cart", "RANDOMKEY", "-NOPERM"},
+		{c, "cart", "FLUSHALL", "-NOPERM"},
+		{c, "cart", "RENAME cart:1 secret", "-NOPERM"},
+		{c, "cart", "SORT cart:1 BY nosort GET secret", "-"},
+		{c, "cart", "COPY secret cart:2", "-NOPERM"},
+		{c, "cart", "CLIENT TRACKING ON BCAST", "-NOPERM"},
+		{c, "cart", "SUBSCRIBE news", "-NOPERM"},
+		{c, "cart", "PUBLISH news x", "-NOPERM"},
+		{c, "cart", "EVAL return(redis.call('get','secret')) 0", "-NOPERM"},
+		{s, "scripts", "EVAL return(redis.call('set',KEYS[1],'x')) 1 own:1", "OK"},
+		{s, "scripts", "EVAL return(redis.call('get','other')) 0", "-"},
+		{s, "scripts", "EVAL return(redis.call('config','get','dir')) 0", "-"},
+		{s, "scripts", "EVAL return(loadfile('/etc/passwd')) 0", "-"},
+		{s, "scripts", "EVAL return(io.open('/etc/passwd')) 0", "-"},
+		{s, "scripts", "EVAL return(os.execute('id')) 0", "-"},
+		{s, "scripts", "SCRIPT FLUSH", "-NOPERM"},
+		{s, "scripts", "FUNCTION FLUSH", "-NOPERM"},
+		{e, "another tenant", "CONFIG GET dir", "-NOPERM"},
+		{e, "another tenant", "CONFIG SET dir /tmp", "-NOPERM"},
+		{e, "another tenant", "CONFIG SET dbfilename x.so", "-NOPERM"},
+		{e, "another tenant", "CONFIG SET appenddirname ../..", "-NOPERM"},
+		{e, "another tenant", "CONFIG REWRITE", "-NOPERM"},
+		{e, "another tenant", "MODULE LOAD /tmp/x.so", "-"},
+		{e, "another tenant", "DEBUG SEGFAULT", "-"},
+		{e, "another tenant", "SCRIPT LOAD return(1)", "-NOPERM"},
+		{e, "another tenant", "SCRIPT KILL", "-NOPERM"},
+		{e, "another tenant", "EVAL return(1) 0", "-NOPERM"},
+		{e, "another tenant", "FUNCTION LOAD x", "-NOPERM"},
+		{e, "another tenant", "ACL LIST", "-NOPERM"},
+		{e, "another tenant", "ACL SETUSER app +@all", "-NOPERM"},
+		{e, "another tenant", "ACL GETUSER _hostctl", "-NOPERM"},
+		{e, "another tenant", "ACL SAVE", "-NOPERM"},
+		{e, "another tenant", "ACL WHOAMI", "-NOPERM"},
+		{e, "another tenant", "SAVE", "-NOPERM"},
+		{e, "another tenant", "BGSAVE", "-NOPERM"},
+		{e, "another tenant", "BGREWRITEAOF", "-NOPERM"},
+		{e, "another tenant", "SHUTDOWN NOSAVE", "-NOPERM"},
+		{e, "another tenant", "REPLICAOF 127.0.0.1 6400", "-NOPERM"},
+		{e, "another tenant", "MIGRATE 127.0.0.1 6400 secret 0 1000", "-NOPERM"},
+		{e, "another tenant", "PSYNC ? -1", "-NOPERM"},
+		{e, "another tenant", "MONITOR", "-NOPERM"},
+		{e, "another tenant", "CLIENT KILL TYPE normal", "-NOPERM"},
+		{e, "another tenant", "CLIENT LIST", "-NOPERM"},
+		{e, "another tenant", "SLOWLOG GET", "-NOPERM"},
+		{e, "another tenant", "LATENCY DOCTOR", "-NOPERM"},
+		{e, "another tenant", "SWAPDB 0 1", "-NOPERM"},
+		{e, "another tenant", "RESTORE k 0 x", "-NOPERM"},
+		{e, "another tenant", "AUTH _hostctl x", "-WRONGPASS"},
+		{e, "another tenant", "AUTH default x", "-WRONGPASS"},
+	} {
+		if said := x.who.do(strings.Fields(x.words)...); !strings.HasPrefix(said, x.answer) || x.answer == "-" && !strings.HasPrefix(said, "-") {
+			t.Errorf("%s: %s: %q, want %q", x.name, x.words, said, x.answer)
+		}
+	}
+	nobody := n.client(t, 6400)
+	for _, words := range []string{"PING", "GET secret", "AUTH correct", "AUTH app wrong", "CONFIG GET dir"} {
+		if said := nobody.do(strings.Fields(words)...); !strings.HasPrefix(said, "-NOAUTH") && !strings.HasPrefix(said, "-WRONGPASS") {
+			t.Errorf("nobody: %s: %q", words, said)
+		}
+	}
+	if said := nobody.do("AUTH", "scripts", "correct horse"); !strings.HasPrefix(said, "-WRONGPASS") {
+		t.Errorf("another instance's user: %q", said)
+	}
+	plain, err := net.DialTimeout("tcp", net.JoinHostPort(n.address, "6400"), 20*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = plain.Close() }()
+	if said := (&login{plain, bufio.NewReader(plain)}).do("AUTH", "app", "correct horse"); said != "closed" {
+		t.Errorf("without TLS: %q", said)
+	}
+	n.attackFiles(t)
+}
+
+// attackFiles tries, as an instance's own Unix user, what somebody could who has broken out of the server.
+func (n *node) attackFiles(t *testing.T) {
+	t.Helper()
+	uids := strings.Fields(n.script(`stat -c %u /var/lib/valkey/instances/acme.shop/data /var/lib/valkey/instances/evil.shop/data; ps -o uid= -C valkey-server`))
+	if len(uids) != 4 || uids[0] == uids[1] || uids[2] == uids[3] || uids[0] == "0" || uids[2] == "0" || uids[3] == "0" {
+		t.Errorf("the users of two instances: %v", uids)
+	}
+	const as = "s6-applyuidgid -u 106401 -g 106401 -G 106401 "
+	for _, c := range []struct {
+		words string
+		may   bool
+	}{
+		{"cat /var/lib/valkey/instances/evil.shop/users.acl", true}, // its own
+		{"ls /var/lib/valkey/instances/acme.shop", false},
+		{"cat /var/lib/valkey/instances/acme.shop/users.acl", false},
+		{"ls /var/lib/valkey/instances/acme.shop/data", false},
+		{"cat /var/lib/valkey/instances/evil.shop/admin", false},
+		{"touch /var/lib/valkey/instances/evil.shop/users.acl", false},
+		{"rm -f /var/lib/valkey/instances/evil.shop/users.acl", false},
+		{"touch /var/lib/valkey/instances/x", false},
+		{"ls /var/lib/valkey/records", false},
+		{"ls /run/valkey/acme.shop", false},
+		{"ls /var/lib/hostctl", false},
+		{"cat /etc/hostctl/tls/node.key", false},
+		{"valkey-cli -s /run/valkey/acme.shop/sock/valkey.sock PING", false},
+	} {
+		out, err := exec.Command("docker", append([]string{"exec", n.container}, strings.Fields(as+c.words)...)...).CombinedOutput()
+		if (err == nil) != c.may {
+			t.Errorf("%s: %v %s", c.words, err, out)
+		}
+	}
+}
+
+// losesRights takes rights away from a user that is logged in.
+func (n *node) losesRights(t *testing.T, cart planner.ValkeyUser) {
+	c, a := n.login(t, 6400, "cart"), n.login(t, 6400, "app")
+	less := cart
+	less.Commands, less.Channels = []string{"+@read", "+@pubsub"}, []string{"news"}
+	n.change(cart, less)
+	if said := c.do("SET", "cart:1", "x"); !strings.HasPrefix(said, "-NOPERM") {
+		t.Errorf("a connection of before: %q", said)
+	}
+	if said := a.do("PING"); said != "PONG" {
+		t.Errorf("another user's connection: %q", said)
+	}
+	c = n.login(t, 6400, "cart")
+	for _, x := range [][2]string{{"GET cart:1", "mine"}, {"SET cart:1 x", "-NOPERM"}, {"SUBSCRIBE others", "-NOPERM"}, {"SUBSCRIBE news", "*3"}} {
+		if said := c.do(strings.Fields(x[0])...); !strings.HasPrefix(said, x[1]) {
+			t.Errorf("with fewer rights: %s: %q, want %q", x[0], said, x[1])
+		}
+	}
+	other := less
+	other.PasswordHash = strings.Repeat("0", 64)
+	c = n.login(t, 6400, "cart")
+	n.change(less, other)
+	if said := c.do("PING"); said != "closed" {
+		t.Errorf("a connection with the password of before: %q", said)
+	}
+	locked := less
+	locked.Locked = true
+	n.change(other, less)
+	c = n.login(t, 6400, "cart")
+	n.change(less, locked)
+	if said := c.do("PING"); said != "closed" {
+		t.Errorf("a connection of a user that is locked: %q", said)
+	}
+	if said := n.client(t, 6400).do("AUTH", "cart", "correct horse"); !strings.HasPrefix(said, "-WRONGPASS") {
+		t.Errorf("a user that is locked: %q", said)
+	}
+	n.change(locked, less)
+	c = n.login(t, 6400, "cart")
+	n.change(less, nil)
+	if said := c.do("PING"); said != "closed" {
+		t.Errorf("a connection of a user that is gone: %q", said)
+	}
+}
+
+// keepsData changes how an instance keeps its data, and kills it after each change.
+func (n *node) keepsData(t *testing.T, shop planner.Valkey, app planner.ValkeyUser) {
+	pid := func() string {
+		return strings.TrimSpace(n.script("s6-svstat -o pid /run/service/valkey-acme.shop"))
+	}
+	answers := func() *login {
+		var c *login
+		within(t, time.Minute, "the instance answers", func() error {
+			conn, err := net.DialTimeout("tcp", net.JoinHostPort(n.address, "6400"), time.Second)
+			if err != nil {
+				return err
+			}
+			return conn.Close()
+		})
+		within(t, time.Minute, "the instance has read its data", func() error {
+			c = n.login(t, 6400, app.User)
+			if said := c.do("PING"); said != "PONG" {
+				return errorString(said)
+			}
+			return nil
+		})
+		return c
+	}
+	was := shop
+	for i, p := range []schema.Persistence{schema.PersistAOF, schema.PersistRDB, schema.PersistNone, schema.PersistRDB, schema.PersistAOF} {
+		c := answers()
+		if said := c.do("SET", "round", strconv.Itoa(i)); said != "OK" {
+			t.Fatalf("write: %s", said)
+		}
+		now, before := was, pid()
+		now.Persistence, now.MaxMemory = p, was.MaxMemory+1<<20
+		n.change(was, now)
+		if pid() != before {
+			t.Errorf("%s: it was started anew", p)
+		}
+		n.script("kill -9 " + before)
+		within(t, time.Minute, "another process", func() error {
+			if now := pid(); now == before || now == "-1" {
+				return errorString(now)
+			}
+			return nil
+		})
+		want := strconv.Itoa(i)
+		if p == schema.PersistNone {
+			want = "$-1"
+		}
+		if said := answers().do("GET", "round"); said != want {
+			t.Errorf("after it was killed, kept as %s: %q, want %q", p, said, want)
+		}
+		was = now
+	}
+	// A node that starts anew has them as they were, whoever has a controller at hand.
+	if said := answers().do("SET", "round", "node"); said != "OK" {
+		t.Fatal(said)
+	}
+	n.script("sleep 1.1") // an append is synced once a second
+	docker(t, "restart", "--time", "30", n.container)
+	n.address = strings.TrimSpace(docker(t, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", n.container))
+	n.ready()
+	if said := answers().do("GET", "round"); said != "node" {
+		t.Errorf("after the node was started anew: %q", said)
+	}
+}
+
+// keepsInstance has an instance that nobody declares any more, declares it again, and drops it.
+func (n *node) keepsInstance(t *testing.T, theirs planner.Valkey, users ...planner.ValkeyUser) {
+	if said := n.login(t, 6401, "app").do("SET", "kept", "yes"); said != "OK" {
+		t.Fatal(said)
+	}
+	kept := theirs
+	kept.Kept = true
+	for _, u := range users {
+		n.change(u, nil)
+	}
+	n.change(theirs, kept)
+	if c, err := net.DialTimeout("tcp", net.JoinHostPort(n.address, "6401"), 20*time.Second); err == nil {
+		_ = c.Close()
+		t.Error("an instance that nobody declares answers")
+	}
+	n.change(kept, theirs)
+	n.create(users[0])
+	if said := n.login(t, 6401, "app").do("GET", "kept"); said != "yes" {
+		t.Errorf("declared again it holds %q", said)
+	}
+	n.change(users[0], nil)
+	n.change(theirs, kept)
+	n.change(kept, nil)
+	if left := strings.Fields(n.script("find / -xdev -path /proc -prune -o -name '*evil.shop*' -print")); len(left) != 1 || !strings.HasPrefix(left[0], "/var/lib/valkey/trash/evil.shop.") {
+		t.Errorf("left of what was dropped: %v", left)
+	}
+	if out := n.script("stat -c %U%a /var/lib/valkey/trash /var/lib/valkey/trash/*; valkey-check-rdb /var/lib/valkey/trash/*"); !strings.HasPrefix(out, "root700\nroot400\n") || !strings.Contains(out, "RDB looks OK") {
+		t.Errorf("the trash: %s", out)
+	}
+}
+
+// healsValkey changes things by hand; the node finds and mends them, with nobody to tell it.
+func (n *node) healsValkey(t *testing.T) {
+	for name, spoiled := range map[string]struct{ by, mended string }{
+		"a setting": {"CONFIG SET maxmemory 0", "CONFIG GET maxmemory | grep -qv '^0$'"},
+		"a right":   {"ACL SETUSER app +config allchannels", "ACL LIST | grep -q 'user app .*resetchannels.* -acl [^c]*$'"},
+		"a user":    {"ACL SETUSER eve on nopass +@all '~*'", "ACL LIST | grep -vq 'user eve'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n.script(asAgent + "cli acme.shop " + spoiled.by)
+			within(t, time.Minute, "it is put right", func() error {
+				return exec.Command("docker", "exec", n.container, "sh", "-euc", asAgent+"cli acme.shop "+spoiled.mended).Run()
+			})
+		})
+	}
+}
