@@ -55,6 +55,7 @@ func decodePlatform(d *decoder, spec *yaml.Node) any {
 		Hostmaster:  d.value(child(spec, "hostmaster"), CheckMailAddress),
 		TTL:         d.integer(child(child(spec, "defaults"), "ttl"), DefaultTTL),
 		UIDs:        d.span(child(spec, "uidRange"), Range{DefaultFirstUID, DefaultLastUID}),
+		Signing:     d.signing(child(spec, "signing")),
 		Unmanaged:   UnmanagedPolicy(d.plain(child(child(spec, "defaults"), "unmanagedRecords"))),
 	}
 	d.unique(child(spec, "nameservers"), p.Nameservers)

@@ -109,6 +109,7 @@ type Platform struct {
 	TTL         int                    // seconds, for records that name none
 	UIDs        Range                  // Unix user ids given to tenants
 	Unmanaged   UnmanagedPolicy        // of Zones that don't say
+	Signing     []SigningRule          // whose signatures commits must carry
 }
 
 // Range is an inclusive range of numbers: First to Last.

@@ -57,6 +57,8 @@ var rooms = map[string][]string{
 	"go.yaml.in/yaml":                       {"schema"},
 	"github.com/santhosh-tekuri/jsonschema": {"schema"},
 	"github.com/go-git/go-git":              {"reconciler/git"},
+	"github.com/hiddeco/sshsig":             {"reconciler/git"},
+	"github.com/ProtonMail/go-crypto":       {"reconciler/git"},
 	"github.com/spf13/cobra":                {"cmd/..."},
 	"github.com/caarlos0/env":               {"cmd/..."},
 	"flag":                                  {"cmd/..."},

@@ -93,6 +93,9 @@ func (o *options) preReceive(ctx context.Context, m move) error {
 		if err := fastForward(ctx, source, m); err != nil {
 			return err
 		}
+		if err := o.signed(ctx, source, m); err != nil {
+			return err
+		}
 	}
 	p, err := o.planIncoming(ctx, source, reconciler.Ask{Commit: m.to, Incoming: incoming})
 	if err == nil {
@@ -128,6 +131,31 @@ func (o *options) leaks(ctx context.Context, source *git.Source, to string) erro
 	}
 	return fmt.Errorf("%s in clear\nRefused: what is pushed stays readable in the history. Take it out of those commits ('git rebase -i', or 'git commit --amend' if it is the last one), push again",
 		count(found, "secret", "secrets"))
+}
+
+// signed refuses commits that lack a signature which the branch as it is asks for, and keys that nobody could read after.
+func (o *options) signed(ctx context.Context, source *git.Source, m move) error {
+	before := m.from
+	if zeros(before) {
+		before = ""
+	}
+	rules, err := source.Signing(ctx, before)
+	if err != nil {
+		return err
+	}
+	unsigned, err := source.Unsigned(ctx, rules, before, m.to)
+	if err != nil {
+		return err
+	}
+	for _, u := range unsigned {
+		fmt.Fprintf(o.err, "commit %.12s %q changes %q: %s; wanted: a signature of %s\n", u.Commit, u.Subject, u.File, u.Why, strings.Join(u.Signers, " or "))
+	}
+	if len(unsigned) > 0 {
+		return fmt.Errorf("%s without the signature that is asked for\nRefused: nothing was changed, and %s has not moved. Sign them: 'git rebase --exec \"git commit --amend --no-edit -S\" %.12s', push again",
+			count(len(unsigned), "commit", "commits"), o.branch, m.from)
+	}
+	_, err = source.Signing(ctx, m.to)
+	return err
 }
 
 // fastForward refuses a push that takes away commits which may have been applied.

@@ -1,0 +1,261 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/hiddeco/sshsig"
+	"golang.org/x/crypto/ssh"
+
+	"hostctl/schema"
+)
+
+// Signing is whose signatures commits must carry, as one commit has it.
+type Signing struct {
+	rules   []schema.SigningRule
+	signers []schema.Signer
+	keys    openpgp.EntityList
+	revoked map[string]bool // fingerprints
+}
+
+// Signing reads the rules and keys of a commit; commit "" has none. Keys that can't be read are an error.
+func (s *Source) Signing(ctx context.Context, commit string) (*Signing, error) {
+	if commit == "" {
+		return &Signing{}, nil
+	}
+	t, err := s.Tree(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	rules, files, err := schema.SigningOf(t)
+	if err != nil || len(rules) == 0 {
+		return &Signing{}, err
+	}
+	p := &Signing{rules: rules}
+	var errs [3]error
+	p.signers, errs[0] = schema.ParseSigners(files[schema.SignersFile])
+	p.revoked, errs[1] = schema.ParseRevoked(files[schema.RevokedFile])
+	if armoured := files[schema.OpenPGPFile]; len(armoured) > 0 {
+		if p.keys, errs[2] = openpgp.ReadArmoredKeyRing(bytes.NewReader(armoured)); errs[2] != nil {
+			errs[2] = fmt.Errorf("%s: isn't a list of OpenPGP public keys; write what 'gpg --armor --export' prints", schema.OpenPGPFile)
+		}
+	}
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	if len(p.signers)+len(p.keys) == 0 {
+		return nil, fmt.Errorf("%s and %s hold no key, and rules ask for signatures; put the signers' keys there", schema.SignersFile, schema.OpenPGPFile)
+	}
+	return p, nil
+}
+
+// Unsigned is a commit that doesn't carry a signature that it must.
+type Unsigned struct {
+	Commit  string
+	Subject string
+	File    string   // the first that it changes and that asks for the signature
+	Signers []string // who may sign it
+	Why     string   // "it isn't signed"
+}
+
+// Unsigned returns the commits that to has and from hasn't, the newest first, which the rules ask for a signature that they
+// don't carry. A merge is asked for what differs from its first parent, as any commit is.
+func (s *Source) Unsigned(ctx context.Context, p *Signing, from, to string) ([]Unsigned, error) {
+	if len(p.rules) == 0 {
+		return nil, nil
+	}
+	var found []Unsigned
+	var failed error
+	err := s.eachBetween(ctx, from, to, func(c *object.Commit) {
+		if failed != nil {
+			return
+		}
+		u, err := p.judge(s, c)
+		if failed = err; u != nil {
+			found = append(found, *u)
+		}
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return nil, fmt.Errorf("check signatures: %w", err)
+	}
+	return found, nil
+}
+
+// judge returns what is wrong with the signature of a commit, nil where nothing is.
+func (p *Signing) judge(s *Source, c *object.Commit) (*Unsigned, error) {
+	files, err := changedFiles(c)
+	if err != nil {
+		return nil, err
+	}
+	var principals []string
+	why, judged := "", false
+	for _, file := range files {
+		var signers []string
+		asked, allowed := false, false
+		for _, r := range p.rules {
+			if !r.Names(file) {
+				continue
+			}
+			if !judged {
+				judged = true
+				if principals, why, err = p.signedBy(s, c); err != nil {
+					return nil, err
+				}
+			}
+			asked, allowed = true, allowed || why == "" && r.Allows(principals)
+			signers = append(signers, r.Signers...)
+		}
+		if asked && !allowed {
+			if why == "" {
+				why = fmt.Sprintf("%s signed it, who may not", strings.Join(principals, ", "))
+			}
+			slices.Sort(signers)
+			subject, _, _ := strings.Cut(c.Message, "\n")
+			return &Unsigned{Commit: c.Hash.String(), Subject: subject, File: file, Signers: slices.Compact(signers), Why: why}, nil
+		}
+	}
+	return nil, nil
+}
+
+// changedFiles returns the paths that differ between a commit and its first parent, sorted; of a rename both.
+func changedFiles(c *object.Commit) ([]string, error) {
+	tree, err := c.Tree()
+	if err != nil {
+		return nil, err
+	}
+	var before *object.Tree
+	if c.NumParents() > 0 {
+		parent, err := c.Parent(0)
+		if err != nil {
+			return nil, err
+		}
+		if before, err = parent.Tree(); err != nil {
+			return nil, err
+		}
+	}
+	changes, err := object.DiffTree(before, tree)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, change := range changes {
+		for _, name := range []string{change.From.Name, change.To.Name} {
+			if name != "" {
+				files = append(files, name)
+			}
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files), nil
+}
+
+// signedBy returns the names of who signed a commit, or why its signature is none.
+func (p *Signing) signedBy(s *Source, c *object.Commit) (principals []string, why string, err error) {
+	repo, err := s.repository()
+	if err != nil {
+		return nil, "", err
+	}
+	o, err := repo.Storer.EncodedObject(plumbing.CommitObject, c.Hash)
+	if err != nil {
+		return nil, "", err
+	}
+	raw, err := readAll(o)
+	if err != nil {
+		return nil, "", err
+	}
+	signed, signature := splitSignature(raw)
+	switch {
+	case len(signature) == 0:
+		return nil, "it isn't signed", nil
+	case bytes.HasPrefix(signature, []byte("-----BEGIN SSH SIGNATURE-----")):
+		principals, why = p.bySSH(signed, signature, c.Committer.When)
+	case bytes.HasPrefix(signature, []byte("-----BEGIN PGP SIGNATURE-----")):
+		principals, why = p.byOpenPGP(signed, signature, c.Committer.When)
+	default:
+		why = "its signature is neither of SSH nor of OpenPGP"
+	}
+	return principals, why, nil
+}
+
+// splitSignature takes the signature out of a commit's bytes, as git does before it checks it: the header gpgsig with its
+// continued lines, and that of the same commit under another hash function (gitformat-signature(5)).
+func splitSignature(raw []byte) (signed, signature []byte) {
+	header, body, _ := bytes.Cut(raw, []byte("\n\n"))
+	in := ""
+	for line := range bytes.Lines(append(header, '\n')) {
+		continued, isContinued := bytes.CutPrefix(line, []byte(" "))
+		if !isContinued {
+			name, _, _ := bytes.Cut(line, []byte(" "))
+			if in = string(name); in == "gpgsig" {
+				continued = bytes.TrimPrefix(line, []byte("gpgsig "))
+			}
+		}
+		switch in {
+		case "gpgsig":
+			signature = append(signature, continued...)
+		case "gpgsig-sha256":
+		default:
+			signed = append(signed, line...)
+		}
+	}
+	return append(append(signed, '\n'), body...), signature
+}
+
+// bySSH checks a signature in the SSHSIG format, of git's namespace.
+func (p *Signing) bySSH(signed, armoured []byte, at time.Time) (principals []string, why string) {
+	sig, err := sshsig.Unarmor(armoured)
+	if err != nil {
+		return nil, "its SSH signature can't be read"
+	}
+	fingerprint := ssh.FingerprintSHA256(sig.PublicKey)
+	if p.revoked[fingerprint] {
+		return nil, "it is signed with the revoked key " + fingerprint
+	}
+	if err := sshsig.Verify(bytes.NewReader(signed), sig, sig.PublicKey, sig.HashAlgorithm, "git"); err != nil {
+		return nil, "its SSH signature doesn't fit it"
+	}
+	known := false
+	for _, s := range p.signers {
+		if !bytes.Equal(s.Key.Marshal(), sig.PublicKey.Marshal()) {
+			continue
+		}
+		known = true
+		if (s.ValidAfter.IsZero() || !at.Before(s.ValidAfter)) && (s.ValidUntil.IsZero() || at.Before(s.ValidUntil)) {
+			principals = append(principals, s.Principals...)
+		}
+	}
+	switch {
+	case !known:
+		return nil, fmt.Sprintf("it is signed with %s, which %s doesn't list", fingerprint, schema.SignersFile)
+	case len(principals) == 0:
+		return nil, fmt.Sprintf("it is signed with %s, which wasn't valid at its time", fingerprint)
+	}
+	return principals, ""
+}
+
+// byOpenPGP checks a signature of OpenPGP (RFC 9580). A key that is revoked, or had ended at the time of the commit, signs
+// nothing. The signature is made a moment after the commit is given its time.
+func (p *Signing) byOpenPGP(signed, armoured []byte, at time.Time) (principals []string, why string) {
+	who, err := openpgp.CheckArmoredDetachedSignature(p.keys, bytes.NewReader(signed), bytes.NewReader(armoured), &packet.Config{Time: func() time.Time { return at.Add(time.Minute) }})
+	if err != nil {
+		return nil, "its OpenPGP signature isn't one of a valid key in " + schema.OpenPGPFile
+	}
+	fingerprint := fmt.Sprintf("%x", who.PrimaryKey.Fingerprint)
+	if p.revoked[fingerprint] || who.Revoked(time.Now()) {
+		return nil, "it is signed with the revoked key " + fingerprint
+	}
+	for _, id := range who.Identities {
+		principals = append(principals, id.UserId.Email)
+	}
+	slices.Sort(principals)
+	return principals, ""
+}
