@@ -118,6 +118,7 @@ func TestServicesIsolated(t *testing.T) {
 	victim.vhost.Type, victim.vhost.Version = schema.RuntimeNode, "20"
 	pool := n.newSite("pool", 20032, true, n.files.add("public/index.php", "<?php echo 1;"))
 	n.create(slices.Concat(victim.objects(), pool.objects())...)
+	n.script("chmod -R 777 /srv/tenants/victim/shop") // as people do
 	for i, v := range services {
 		s := n.attacker(v.kind, v.version, 20021+i)
 		n.create(s.objects()...)

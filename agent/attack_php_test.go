@@ -56,6 +56,7 @@ func TestPHPIsolated(t *testing.T) {
 		n.files.add("public/before/.user.ini", "auto_prepend_file = /srv/tenants/victim/shop/public/index.php\n"))
 	acme.user.Keys, acme.runtime.MemoryLimit = []string{ecdsaKey}, 128<<20
 	n.create(append(victim.objects(), acme.objects()...)...)
+	n.script("chmod -R 777 /srv/tenants/victim/shop") // as people do
 	if status, body := n.get("victim.example", "/"); status != http.StatusOK || body != "victim canary" {
 		t.Errorf("the victim says %d %q", status, body)
 	}

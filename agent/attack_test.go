@@ -107,11 +107,11 @@ func TestSymlinksServed(t *testing.T) {
 	n.exec("runuser", "-u", "t-acme", "--", "sh", "-euc", `cd /srv/tenants/acme/shop/public
 ln -s own.txt ok.txt; ln -s /srv/tenants/victim/shop/public/index.html other.txt; ln -s /etc/passwd passwd.txt
 ln -s /srv/tenants/victim/shop/public dir; ln -s /etc/hostctl/tls/node.key key.txt; mkdir -p .git .well-known; echo x > .git/config; echo y > .well-known/z; echo h > .htaccess; echo '<?php' > .well-known/p.php
-ln -s ../../../victim/shop/public/index.html up.php; mkdir up; echo '<?php echo "ran";' > up/load.txt`)
+mkfifo fifo.txt fifo.php; ln -s ../../../victim/shop/public/index.html up.php; mkdir up; echo '<?php echo "ran";' > up/load.txt`)
 	for path, want := range map[string]int{
 		"/own.txt": 200, "/ok.txt": 200, "/other.txt": 404, "/passwd.txt": 404, "/dir/index.html": 404, "/key.txt": 404,
 		"/.git/config": 404, "/.htaccess": 404, "/.well-known/z": 200, "/.well-known/p.php": 404, "/code.PHP": 404,
-		"/up/load.txt/x.php": 404, "/../secret/.env": 400, "/%2e%2e/secret/.env": 400, "/up.php": 404,
+		"/up/load.txt/x.php": 404, "/../secret/.env": 400, "/%2e%2e/secret/.env": 400, "/up.php": 404, "/fifo.txt": 404,
 	} {
 		if status, body := n.get("acme.example", path); status != want || strings.Contains(body, "victim's") {
 			t.Errorf("%s: %d %q, want %d", path, status, body, want)

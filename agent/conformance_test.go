@@ -96,7 +96,7 @@ func testInside(t *testing.T) {
 		}
 		return byKind{
 			planner.KindSecret:  valued{secrets.New(secrets.Options{Node: nodeName, Folder: folder})},
-			planner.KindUser:    users.New(users.Options{Node: nodeName}),
+			planner.KindUser:    users.New(users.Options{Node: nodeName, WebGID: gid}),
 			planner.KindWebroot: webroots.New(webroots.Options{GID: gid, Blobs: content}),
 			planner.KindRuntime: runtimes.New(pools, services),
 			planner.KindVhost:   nginx.New(nginx.Options{Node: nodeName}),

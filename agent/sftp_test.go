@@ -77,7 +77,7 @@ func TestSFTP(t *testing.T) {
 			t.Errorf("%s, uploaded: %d %q", path, status, body)
 		}
 	}
-	if out := n.script("stat -c '%U:%G %a' /srv/tenants/acme /srv/tenants/acme/shop/public/page.txt /srv/tenants/acme/shop/public/below /etc/hostctl/ssh /etc/hostctl/ssh/t-acme"); out != "root:t-acme 751\nt-acme:www-data 640\nt-acme:www-data 2750\nroot:root 711\nroot:t-acme 640\n" {
+	if out := n.script("stat -c '%U:%G %a' /srv/tenants/acme /srv/tenants/acme/shop/public/page.txt /srv/tenants/acme/shop/public/below /etc/hostctl/ssh /etc/hostctl/ssh/t-acme"); out != "root:t-acme 750\nt-acme:www-data 640\nt-acme:www-data 2750\nroot:root 711\nroot:t-acme 640\n" {
 		t.Errorf("owners and modes:\n%s", out)
 	}
 	sftpAttacks(t, n)
@@ -104,6 +104,17 @@ func TestSFTP(t *testing.T) {
 		n.refuses("second")
 		now.Locked = false
 		n.become(&acme.user, now)
+		n.opens("second", "t-acme")
+	})
+	t.Run("as many as it may", func(t *testing.T) {
+		if out := n.script("prlimit --noheadings --nproc -o SOFT,HARD -p $(pgrep -o -x sshd)"); strings.Join(strings.Fields(out), " ") != "512 512" {
+			t.Errorf("sshd lets each user have %s", out)
+		}
+		n.script("prlimit --nproc=1:512 -p $(pgrep -o -x sshd)")
+		if out, ok := n.sftp("second", "t-acme", "ls"); ok {
+			t.Errorf("one process more than it may have: %s", out)
+		}
+		n.script("prlimit --nproc=512:512 -p $(pgrep -o -x sshd)")
 		n.opens("second", "t-acme")
 	})
 	t.Run("no shell", func(t *testing.T) {

@@ -24,6 +24,7 @@ type Dir struct{ f *os.File }
 type Owner struct {
 	UID, GID          int
 	FileMode, DirMode uint32
+	Pass              int // id of a group that may go through folders too; 0: none
 }
 
 // NotPlain is what stands in the way: a symlink, FIFO, socket, device, or a file with several names.
@@ -122,7 +123,14 @@ func (d *Dir) Own(o Owner) error {
 		return err
 	}
 	defer func() { _ = f.Close() }() // nothing is written through it
-	return own(f, o.UID, o.GID, o.DirMode)
+	mode := o.DirMode
+	if o.Pass != 0 {
+		mode |= 0o010 // what a list allows to others than the owner, the bits of the group bound (acl(5))
+	}
+	if err := own(f, o.UID, o.GID, mode); err != nil || o.Pass == 0 {
+		return err
+	}
+	return pass(f, o.Pass, mode)
 }
 
 // own is by descriptor. Owner first: a change of owner takes set-id bits away.

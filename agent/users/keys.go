@@ -15,6 +15,7 @@ import (
 
 	"hostctl/agent/argv"
 	"hostctl/agent/beneath"
+	"hostctl/agent/webroots"
 	"hostctl/planner"
 	"hostctl/schema"
 )
@@ -50,11 +51,11 @@ func (m *Manager) admit(ctx context.Context, u planner.User) error {
 	if err != nil {
 		return err
 	}
-	if len(u.Keys) == 0 {
-		return m.shutOut(ctx, u)
-	}
 	if err := m.makeHome(u); err != nil {
 		return err
+	}
+	if len(u.Keys) == 0 {
+		return m.shutOut(ctx, u)
 	}
 	if !slices.Equal(had, u.Keys) {
 		text := strings.Join(u.Keys, "\n") + "\n"
@@ -89,19 +90,28 @@ func (m *Manager) endSessions(ctx context.Context, u planner.User) error {
 }
 
 // makeHome makes the tenant's folder, into which sshd locks the user: root's, writable by nobody else (sshd_config(5),
-// ChrootDirectory).
+// ChrootDirectory). Who may not log in needs none; where there is one, its owner and modes are put right.
 func (m *Manager) makeHome(u planner.User) error {
 	root, err := beneath.Open(filepath.Join(m.o.Root, planner.TenantsRoot))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = root.Close() }() // only held for its path
-	own := beneath.Owner{GID: u.UID, DirMode: 0o751}
-	dir, err := root.Make(u.Name, own)
+	if len(u.Keys) == 0 {
+		there, err := root.Sub(u.Name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_ = there.Close() // only looked for
+	}
+	dir, err := webroots.Home(root, u.Name, u.UID, m.o.WebGID)
 	if err != nil {
 		return err
 	}
-	return errors.Join(dir.Own(own), dir.Close())
+	return dir.Close()
 }
 
 // maxKeyFile is far more than the keys of a tenant take.

@@ -24,6 +24,8 @@ import (
 type Options struct {
 	Node string // target of what is observed
 	Root string // "" or another root folder, for tests; as useradd's --root
+
+	WebGID int // group of the web server, that goes through tenants' folders
 }
 
 // Manager is the executor.

@@ -1,7 +1,7 @@
 // Package webroots is the executor of sites' folders on a web shard's shared volume.
 //
 //	/srv/tenants                  root:root 0755
-//	/srv/tenants/acme             root:t-acme 0751
+//	/srv/tenants/acme             root:t-acme 0750, and x for www-data
 //	/srv/tenants/acme/shop        t-acme:www-data 2750
 //	/srv/tenants/.hostctl         root:root 0700, what was put into which site
 //
@@ -154,16 +154,11 @@ func (m *Manager) folder(w planner.Webroot) (*beneath.Dir, error) {
 		return nil, err
 	}
 	defer func() { _ = root.Close() }() // only held for its path
-	// Its user may list it, who is locked into it by SFTP; others only pass through.
-	above := beneath.Owner{GID: w.UID, DirMode: 0o751}
-	tenant, err := root.Make(w.Tenant, above)
+	tenant, err := Home(root, w.Tenant, w.UID, m.o.GID)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = tenant.Close() }() // only held for its path
-	if err := tenant.Own(above); err != nil {
-		return nil, err
-	}
 	site, err := tenant.Make(w.Site, m.owner(w))
 	if err != nil {
 		return nil, err
@@ -179,6 +174,20 @@ func (m *Manager) folder(w planner.Webroot) (*beneath.Dir, error) {
 		return nil, errors.Join(err, site.Close())
 	}
 	return site, nil
+}
+
+// Home makes a tenant's folder below root, in which its sites are. It is root's. The tenant may list it, and is locked into it
+// by SFTP; the web server goes through it; another tenant can't, whatever the modes of what is in it.
+func Home(root *beneath.Dir, tenant string, uid, web int) (*beneath.Dir, error) {
+	own := beneath.Owner{GID: uid, DirMode: 0o750, Pass: web}
+	dir, err := root.Make(tenant, own)
+	if err != nil {
+		return nil, err
+	}
+	if err := dir.Own(own); err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	return dir, nil
 }
 
 // putFile puts one file in place unless it is there already, byte for byte.

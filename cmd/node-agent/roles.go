@@ -122,7 +122,7 @@ func web(ctx context.Context, c config, kept *blobs.Folder, folder *secrets.Fold
 		log.Error("start the sites' services", "error", err)
 	}
 	return map[planner.Kind]executors.Executor{
-		planner.KindUser:    checked.New(users.New(users.Options{Node: c.Node})),
+		planner.KindUser:    checked.New(users.New(users.Options{Node: c.Node, WebGID: gid})),
 		planner.KindWebroot: checked.New(webroots.New(webroots.Options{GID: gid, Blobs: kept})),
 		planner.KindRuntime: checked.New(runtimes.New(pools, services)),
 		planner.KindVhost:   checked.New(nginx.New(nginx.Options{Node: c.Node})),
