@@ -28,6 +28,8 @@ try "another's file" cat /srv/tenants/victim/shop/public/secret.txt
 try "another's folder" ls /srv/tenants/victim/shop
 try "another's home" ls /var/lib/apps/victim.shop/home
 try "another's log" cat /var/log/sites/victim.shop.app.log
+try "another's sessions" ls /var/lib/php/hostctl/pool.shop/sessions
+try "another's session" ls /var/lib/php/hostctl/victim.shop/sessions
 try "another's socket" connect $victim/current/sock
 try "another's pool" connect /run/php/8.4/current/pool.shop.sock
 try "another's environment" environ

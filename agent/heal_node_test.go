@@ -118,6 +118,16 @@ func TestNodeHealsItself(t *testing.T) {
 		return nil
 	})
 
+	limited := s.user
+	limited.Limits = planner.Limits{Inodes: 1}
+	n.create(limited)
+	w.until(t, "a tenant that is over its plan is told of", func(r executors.Report) error {
+		if sick := r.Sick(); len(sick) != 1 || sick[0].Name != "tenant/acme/inodes" {
+			return fmt.Errorf("%+v", sick)
+		}
+		return nil
+	})
+
 	// Killed in the middle of a look, and with what was there changed while it was away.
 	n.script(`kill -9 $(s6-svstat -o pid /run/service/node-agent); rm -f /etc/nginx/hostctl/current/acme.shop.conf; nginx -s reload`)
 	within(t, time.Minute, "healed after the agent was killed", serves)
