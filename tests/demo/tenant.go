@@ -39,6 +39,14 @@ func (d demo) everything(ctx context.Context, at platform.Endpoints) error {
 	if err := d.client(ctx, all, "docker", "exec", node, "mysql", "-t", "-e", "SELECT COUNT(*) AS visits FROM initech_crm.visits"); err != nil {
 		return err
 	}
+	say("Its Valkey, which the Node site counts in")
+	if node, err = d.container(ctx, "valkey-1-0"); err != nil {
+		return err
+	}
+	if err := d.client(ctx, all, "docker", "exec", "--env", "REDISCLI_AUTH=look, but do not touch", node,
+		"valkey-cli", "--tls", "--cacert", "/etc/hostctl/tls/ca.crt", "-h", "valkey-1-0", "-p", "6400", "--user", "guest", "GET", "visits"); err != nil {
+		return err
+	}
 	say("Its signed zone, and what its registrar needs")
 	host, port, err := net.SplitHostPort(at.DNS)
 	if err != nil {
