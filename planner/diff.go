@@ -262,6 +262,9 @@ func (d *draft) madeAgain(ref Ref) bool {
 
 // remove emits what takes away an object that nobody declares. What is in a container that goes, goes with it.
 func (d *draft) remove(ref Ref, have Object) {
+	if d.goesWithVolume(ref) {
+		return
+	}
 	if ref.Kind.inContainer() && d.nodes[ref.Target] == nil {
 		return
 	}

@@ -32,6 +32,7 @@ type expansion struct {
 	certs     map[[2]string]*schema.Certificate // by tenant and name
 	suspended map[string]string                 // tenant -> why
 	moving    map[string]databaseMove           // by the name of the database
+	emptied   map[string][]Kind                 // what goes with volumes that are deleted: kinds, by target
 	copies    map[string][]Ref                  // of databases, by name
 	problems  []string
 	notes     []string
@@ -59,6 +60,7 @@ func expand(m schema.Manifest, live Live, p Policy) (*expansion, error) {
 		noted:     map[string]bool{},
 		suspended: suspendedIn(m),
 		moving:    map[string]databaseMove{},
+		emptied:   map[string][]Kind{},
 	}
 	x.expandNodes()
 	if len(x.problems) == 0 { // without nodes the rest would only repeat what is wrong with them

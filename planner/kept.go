@@ -26,10 +26,10 @@ func IsKept(o Object) bool {
 	return false
 }
 
-// Purgeable reports whether an object that is kept is deleted when its time is over. Volumes never are: what is on them
-// isn't the planner's to know.
+// Purgeable reports whether an object that is kept is deleted when its time is over. With a volume goes what is stored on it.
 func Purgeable(o Object) bool {
-	return IsKept(o) && holdsData(o)
+	_, volume := o.(Volume)
+	return IsKept(o) && (volume || holdsData(o))
 }
 
 // holdsData reports whether an object holds what can't be made again, and knows when it may go: files, a database, or the keys
@@ -78,20 +78,21 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 }
 
 // keepData keeps what nobody declares any more and can't be made again: webroots with their locked users, databases, Valkey
-// instances, signed zones, and volumes. All but volumes go when their time is over, or at once where their deletionPolicy was Delete.
+// instances, signed zones, and volumes. They go when their time is over; all but volumes at once where their deletionPolicy was
+// Delete.
 func (x *expansion) keepData() {
 	homes := map[string]string{}
 	for i := range x.sites {
 		homes[x.sites[i].name] = x.sites[i].shard.name
 	}
-	for _, ref := range x.index.data {
-		if _, ok := x.desired[ref]; ok {
+	for _, ref := range x.index.data { // volumes first
+		if _, ok := x.desired[ref]; ok || x.goesWithVolume(ref) {
 			continue
 		}
 		switch o := x.live.was(ref).(type) {
 		case Volume:
-			if o.Kept && x.live.Dirty[ref].Gone {
-				continue // somebody has removed it by hand, which is how such a volume goes
+			if o.Kept && (x.live.Dirty[ref].Gone || x.purgesVolume(o)) { // or somebody has removed it by hand
+				continue
 			}
 			o.Kept, o.On = true, nil
 			x.add(o)
@@ -117,6 +118,31 @@ func (x *expansion) keepData() {
 			x.add(o)
 		}
 	}
+}
+
+// purgesVolume reports whether a volume is deleted with all that is stored on it, and says so in the plan. Nobody has declared
+// what is on it for as long, for then its shard would be declared.
+func (x *expansion) purgesVolume(o Volume) bool {
+	if _, due := slices.BinarySearchFunc(x.live.Due, o.Ref(), Ref.Compare); !due || x.hosts[o.Target] == nil {
+		return false
+	}
+	stored := 0
+	if target, kinds := StoredOn(o.Ref()); target != "" {
+		x.emptied[target] = kinds
+		for _, ref := range x.index.data {
+			if x.goesWithVolume(ref) && ref.Target == target {
+				stored++
+			}
+		}
+	}
+	x.notef("volume %s on %s is deleted for good, and what is on it (%d webroots, databases or zones): nobody has declared it for %s", o.Name, o.Target, stored, days(x.live.Memory.KeepOf(KindVolume)))
+	return true
+}
+
+// goesWithVolume reports whether an object is stored on a volume that is deleted: nothing is done to it itself.
+func (x *expansion) goesWithVolume(ref Ref) bool {
+	kinds, ok := x.emptied[ref.Target]
+	return ok && slices.Contains(kinds, ref.Kind)
 }
 
 // purges reports whether a webroot that isn't declared on its shard is deleted with its files, and says so in the plan. One

@@ -35,6 +35,11 @@ func TestKeptVolumeRemovedByHand(t *testing.T) {
 		t.Fatalf("removed by hand, want it deleted from the record:\n%s", describe(p))
 	}
 	live.Dirty = nil
+	due := live
+	due.Due = []planner.Ref{files}
+	if p := mustPlan(t, w.manifest(3), due); len(p.Changes) != 1 || p.Changes[0].Action != planner.Delete || p.Changes[0].Ref() != files || len(p.Notes) != 1 {
+		t.Errorf("when its time is over it goes, and the plan says so:\n%s%q", describe(p), p.Notes)
+	}
 	carry(&live, p)
 	if p := mustPlan(t, w.manifest(4), live); !p.Empty() {
 		t.Errorf("and then:\n%s", describe(p))

@@ -41,7 +41,7 @@ func union(a, b []string) []string {
 // KeepOf returns how long what an object holds outlives its resource.
 func (m Memory) KeepOf(k Kind) time.Duration {
 	switch k {
-	case KindWebroot:
+	case KindWebroot, KindVolume:
 		return schema.Platform{Keep: m.Keep}.KeepOf(schema.KindWebroot)
 	case KindValkey:
 		return schema.Platform{Keep: m.Keep}.KeepOf(schema.KindValkeyInstance)

@@ -235,6 +235,10 @@ func (w *world) finished(c planner.Change) {
 	} else {
 		w.live.State[c.Ref()] = c.New
 	}
+	for _, ref := range storedOn(w.live.State, c) {
+		delete(w.live.State, ref)
+		delete(w.live.Dirty, ref)
+	}
 	if emptied(c) {
 		empty(w.live.State, c.Ref().Name)
 		for ref := range w.live.Dirty {
@@ -243,6 +247,14 @@ func (w *world) finished(c planner.Change) {
 			}
 		}
 	}
+}
+
+// storedOn returns what goes with a volume that a change deletes.
+func storedOn(s planner.State, c planner.Change) []planner.Ref {
+	if v, ok := c.Old.(planner.Volume); !ok || c.New != nil || !v.Data {
+		return nil
+	}
+	return planner.OnVolumes(s, []planner.Ref{c.Ref()})
 }
 
 // emptied reports whether a change takes away a container's filesystem.
@@ -275,6 +287,12 @@ func (w *world) effect(c planner.Change) {
 	}
 	if c.New == nil {
 		w.checkSomebodyServes(c)
+		if v, ok := c.Old.(planner.Volume); ok && v.Data && !v.Kept {
+			w.violated("%s holds data and is deleted", ref)
+		}
+		for _, r := range storedOn(w.real, c) {
+			delete(w.real, r)
+		}
 		delete(w.real, ref)
 		return
 	}

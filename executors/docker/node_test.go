@@ -180,16 +180,39 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 	wantError(t, w.apply(t, create(agentOf(5, 0))), executors.Conflict, "web-1-5 doesn't run")
 
 	data := planner.Volume{Meta: meta("web-1-files"), Data: true}
-	wantError(t, w.apply(t, create(data), remove(planner.Volume{Meta: meta("web-1-files")})), executors.Refused, "holds data and is never deleted")
+	wantError(t, w.apply(t, create(data), remove(planner.Volume{Meta: meta("web-1-files")})), executors.Refused, "holds data, and nobody has said that it may go")
+}
 
-	// Kept, and then removed by hand: the note that it is kept goes too.
+// A volume with data goes only where it was kept before, and is noted to be (G10). The note goes with it, also where somebody
+// has removed the volume by hand.
+func TestG10_OnlyKeptVolumesAreDeleted(t *testing.T) {
+	w := newWorld(t)
+	data := planner.Volume{Meta: meta("web-1-files"), Data: true}
 	kept := data
 	kept.Kept = true
-	wantError(t, w.apply(t, create(kept), remove(kept)), executors.Refused, "holds data and is never deleted")
+	there := func() (volume, note bool) {
+		_, err := w.engine.VolumeInspect(t.Context(), w.inDocker("web-1-files"))
+		_, err2 := w.engine.VolumeInspect(t.Context(), w.inDocker("web-1-files")+".kept")
+		return err == nil, err2 == nil
+	}
+	for _, old := range []planner.Volume{data, kept} { // kept as the plan has it, and not as the host does
+		wantError(t, w.apply(t, create(data), remove(old)), executors.Refused, "holds data, and nobody has said that it may go")
+	}
+	fatal(t, w.apply(t, update(data, kept)))
+	wantError(t, w.apply(t, remove(data)), executors.Refused, "holds data, and nobody has said that it may go")
+	if volume, note := there(); !volume || !note {
+		t.Fatalf("the volume is there: %t, the note: %t", volume, note)
+	}
+	fatal(t, w.apply(t, remove(kept)))
+	if volume, note := there(); volume || note {
+		t.Errorf("after it was deleted, the volume is there: %t, the note: %t", volume, note)
+	}
+	fatal(t, w.apply(t, remove(kept)))
+	fatal(t, w.apply(t, create(kept)))
 	if err := errors.Join(w.engine.VolumeRemove(t.Context(), w.inDocker("web-1-files"), false), w.apply(t, remove(kept))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.engine.VolumeInspect(t.Context(), w.inDocker("web-1-files")+".kept"); err == nil {
+	if _, note := there(); note {
 		t.Error("the note that the volume is kept is left over")
 	}
 }

@@ -30,26 +30,30 @@ func (e *Executor) putVolume(ctx context.Context, o planner.Volume) error {
 	return e.noteKept(ctx, o.Ref(), o.Kept)
 }
 
-// deleteVolume removes a volume that holds no data; one that does is never deleted. Of one that somebody has removed by
-// hand the note goes that it was kept.
+// deleteVolume removes a volume. One that holds data is only removed where it was kept, and is noted to be. Of one that
+// somebody has removed by hand the note goes.
 func (e *Executor) deleteVolume(ctx context.Context, o planner.Volume) error {
-	refused := executors.Errorf(executors.Refused, "%s holds data and is never deleted; remove it by hand if it is surely not needed: docker volume rm %s", o.Ref(), e.name(o.Name))
+	refused := executors.Errorf(executors.Refused, "%s holds data, and nobody has said that it may go: it wasn't kept before; remove it by hand if it is surely not needed: docker volume rm %s", o.Ref(), e.name(o.Name))
 	v, err := e.findVolume(ctx, o.Ref())
 	switch {
 	case err != nil:
 		return err
 	case v == nil:
 		return e.noteKept(ctx, o.Ref(), false)
-	case o.Data || holdsData(*v):
-		return refused
 	}
-	if err := e.noteKept(ctx, o.Ref(), false); err != nil {
-		return err
+	if o.Data || holdsData(*v) {
+		kept, err := e.isKept(ctx, o.Ref())
+		if err != nil {
+			return err
+		}
+		if !kept || !o.Kept {
+			return refused
+		}
 	}
 	if err := e.engine.VolumeRemove(ctx, v.Name, false); err != nil && !cerrdefs.IsNotFound(err) {
 		return fail(o.Ref(), "remove the volume", err)
 	}
-	return nil
+	return e.noteKept(ctx, o.Ref(), false) // last: without it nobody could try again
 }
 
 // findVolume returns the volume of that name, nil if there is none, and a Conflict if it is someone else's.

@@ -99,7 +99,7 @@ func (e *Executor) check(c planner.Change) error {
 func holdsData(o planner.Object) bool {
 	switch o := o.(type) {
 	case planner.Volume:
-		return o.Data
+		return o.Data && !o.Kept
 	case planner.Database:
 		return o.Source == nil // a copy of what is elsewhere
 	case planner.Webroot, planner.Valkey:

@@ -64,7 +64,7 @@ func testKept(f *fixture) {
 	keptRoot.Kept, keptVolume.Kept = true, true
 	f.apply(Update(root, keptRoot), Update(volume, keptVolume))
 	first := f.kept()
-	if len(first) != 2 || first[1].Ref != root.Ref() || !first[0].Until.IsZero() || first[1].Until.Sub(first[1].Since) != schema.DefaultKeep {
+	if len(first) != 2 || first[1].Ref != root.Ref() || first[0].Until.Sub(first[0].Since) != schema.DefaultKeep || first[1].Until.Sub(first[1].Since) != schema.DefaultKeep {
 		f.Fatalf("kept: %+v", first)
 	}
 	f.apply(Update(keptRoot, keptRoot))
@@ -77,12 +77,36 @@ func testKept(f *fixture) {
 	p := f.plan()
 	p.Remember = planner.Memory{Keep: map[schema.Kind]time.Duration{schema.KindWebroot: time.Nanosecond}}
 	f.run(p, reconciler.Succeeded)
-	if due := f.live().Due; !slices.Equal(due, []planner.Ref{root.Ref()}) {
-		f.Errorf("due: %v, want the webroot", due)
+	if due := f.live().Due; !slices.Equal(due, []planner.Ref{volume.Ref(), root.Ref()}) {
+		f.Errorf("due: %v, want the volume and the webroot", due)
 	}
-	f.apply(Update(keptRoot, root), Delete(keptVolume))
+	f.apply(Update(keptRoot, root), Update(keptVolume, volume))
 	if kept, due := f.kept(), f.live().Due; len(kept)+len(due) > 0 {
 		f.Errorf("declared again, and still kept: %v, due: %v", kept, due)
+	}
+	f.apply(Update(root, keptRoot), Update(volume, keptVolume))
+	f.storedGoesWithVolume(keptRoot, keptVolume)
+}
+
+// storedGoesWithVolume deletes a volume: what is stored on it is gone as soon as that has begun, and not recorded any more when
+// it is done, nor since when it was kept.
+func (f *fixture) storedGoesWithVolume(stored planner.Webroot, volume planner.Volume) {
+	f.Helper()
+	other := planner.Webroot{Meta: meta("web-2", "acme.shop"), Tenant: "acme", Site: "shop", Kept: true}
+	f.apply(Create(other))
+	p := f.plan(Delete(volume))
+	j := f.begin(p)
+	f.started(j, p.Changes...)
+	if l := f.live(); !l.Dirty[stored.Ref()].Gone || l.Dirty[other.Ref()].Gone {
+		f.Errorf("while the volume is deleted, dirty: %v", l.Dirty)
+	}
+	f.finished(j, p.Changes...)
+	f.end(j, reconciler.Succeeded)
+	if l := f.live(); l.State[stored.Ref()] != nil || l.State[volume.Ref()] != nil || l.State[other.Ref()] == nil || len(l.Dirty) > 0 {
+		f.Errorf("after the volume was deleted there is %v, dirty %v", l.State, l.Dirty)
+	}
+	if kept := f.kept(); len(kept) != 1 || kept[0].Ref != other.Ref() {
+		f.Errorf("after the volume was deleted, kept: %v", kept)
 	}
 }
 

@@ -95,6 +95,12 @@ func (j *journal) startObjects(ctx context.Context, tx pgx.Tx, cs []planner.Chan
 	if err := j.markInside(ctx, tx, emptying, version); err != nil {
 		return fmt.Errorf("mark what is in containers: %w", err)
 	}
+	for _, v := range record.EmptiesVolumes(cs) {
+		why := []string{fmt.Sprintf("run %d: delete of %s", j.id, v.Volume)}
+		if _, err := tx.Exec(ctx, sqlMarkInside, []string{v.Target}, why, words(v.Kinds), version); err != nil {
+			return fmt.Errorf("mark what is on %s: %w", v.Volume, err)
+		}
+	}
 	if err := j.startCreated(ctx, tx, created, version); err != nil {
 		return err
 	}
@@ -264,6 +270,14 @@ func (j *journal) finishGood(ctx context.Context, tx pgx.Tx, cs []planner.Change
 			return fmt.Errorf("remove what was in containers: %w", err)
 		}
 	}
+	for _, v := range record.EmptiesVolumes(cs) {
+		if _, err := tx.Exec(ctx, sqlForgetStored, []string{v.Target}, words(v.Kinds)); err != nil {
+			return fmt.Errorf("forget what was kept on %s: %w", v.Volume, err)
+		}
+		if _, err := tx.Exec(ctx, sqlRemoveInside, version, []string{v.Target}, words(v.Kinds)); err != nil {
+			return fmt.Errorf("remove what was on %s: %w", v.Volume, err)
+		}
+	}
 	return nil
 }
 
@@ -280,6 +294,8 @@ const (
 	sqlRemoveObjects = `
 	WITH gone AS (DELETE FROM objects WHERE ref = ANY ($2::text[]) RETURNING ref)
 	INSERT INTO removals (version, ref) SELECT $1, ref FROM gone`
+	sqlForgetStored = `
+	DELETE FROM kept WHERE ref IN (SELECT ref FROM objects WHERE target = ANY ($1::text[]) AND kind = ANY ($2::text[]))`
 	sqlRemoveInside = `
 	WITH gone AS (DELETE FROM objects WHERE target = ANY ($2::text[]) AND kind = ANY ($3::text[]) RETURNING ref)
 	INSERT INTO removals (version, ref) SELECT $1, ref FROM gone`
@@ -337,9 +353,11 @@ func ids(cs []planner.Change) []int64 {
 }
 
 // kinds are the kinds of what is in a container.
-func kinds() []string {
-	out := make([]string, len(record.InsideKinds))
-	for i, k := range record.InsideKinds {
+func kinds() []string { return words(record.InsideKinds) }
+
+func words(kinds []planner.Kind) []string {
+	out := make([]string, len(kinds))
+	for i, k := range kinds {
 		out[i] = string(k)
 	}
 	return out

@@ -99,3 +99,24 @@ var InsideKinds = []planner.Kind{
 func EmptiesContainer(c planner.Change) bool {
 	return c.Ref().Kind == planner.KindContainer && c.Action != planner.Update
 }
+
+// Stored is what goes with a volume: objects of some kinds on a target.
+type Stored struct {
+	Volume planner.Ref
+	Target string
+	Kinds  []planner.Kind
+}
+
+// EmptiesVolumes returns what goes with the volumes that changes delete.
+func EmptiesVolumes(cs []planner.Change) []Stored {
+	var all []Stored
+	for _, c := range cs {
+		if c.Ref().Kind != planner.KindVolume || c.New != nil {
+			continue
+		}
+		if target, kinds := planner.StoredOn(c.Ref()); target != "" {
+			all = append(all, Stored{c.Ref(), target, kinds})
+		}
+	}
+	return all
+}

@@ -111,6 +111,11 @@ func (j *journal) startObjects(ctx context.Context, tx *sql.Tx, cs []planner.Cha
 			}
 		}
 	}
+	for _, v := range record.EmptiesVolumes(cs) {
+		if _, err := markOn(ctx, tx, v.Target, v.Kinds, version, fmt.Sprintf("run %d: delete of %s", j.id, v.Volume)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -191,6 +196,11 @@ func (j *journal) finishGood(ctx context.Context, tx *sql.Tx, cs []planner.Chang
 		}
 		if err := removeInside(ctx, tx, c.Ref().Name, version); err != nil {
 			return fmt.Errorf("remove what was in container %s: %w", c.Ref().Name, err)
+		}
+	}
+	for _, v := range record.EmptiesVolumes(cs) {
+		if err := removeOn(ctx, tx, v.Target, v.Kinds, version); err != nil {
+			return fmt.Errorf("remove what was on %s: %w", v.Volume, err)
 		}
 	}
 	return nil

@@ -94,9 +94,14 @@ const sqlIsGone = `SELECT coalesce(max(gone), 0) FROM objects WHERE ref = ?`
 
 // markInside marks what is in the container of a node as gone and returns how many objects that are.
 func markInside(ctx context.Context, tx *sql.Tx, node string, version int64, why string) (int, error) {
-	res, err := tx.ExecContext(ctx, sqlMarkInside, why, version, node, jsonList(record.InsideKinds))
+	return markOn(ctx, tx, node, record.InsideKinds, version, why)
+}
+
+// markOn marks objects of some kinds on a target.
+func markOn(ctx context.Context, tx *sql.Tx, target string, kinds []planner.Kind, version int64, why string) (int, error) {
+	res, err := tx.ExecContext(ctx, sqlMarkInside, why, version, target, jsonList(kinds))
 	if err != nil {
-		return 0, fmt.Errorf("mark what was in container %s: %w", node, err)
+		return 0, fmt.Errorf("mark what was on %s: %w", target, err)
 	}
 	n, err := res.RowsAffected()
 	return int(n), err
@@ -108,15 +113,25 @@ const sqlMarkInside = `
 
 // removeInside deletes the rows of what was in the container of a node, and notes that for readers.
 func removeInside(ctx context.Context, tx *sql.Tx, node string, version int64) error {
-	kinds := jsonList(record.InsideKinds)
-	if _, err := tx.ExecContext(ctx, sqlNoteInside, version, node, kinds); err != nil {
+	return removeOn(ctx, tx, node, record.InsideKinds, version)
+}
+
+// removeOn deletes the rows of objects of some kinds on a target, and what is noted of those that were kept.
+func removeOn(ctx context.Context, tx *sql.Tx, target string, of []planner.Kind, version int64) error {
+	kinds := jsonList(of)
+	if _, err := tx.ExecContext(ctx, sqlForgetInside, target, kinds); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, sqlRemoveInside, node, kinds)
+	if _, err := tx.ExecContext(ctx, sqlNoteInside, version, target, kinds); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, sqlRemoveInside, target, kinds)
 	return err
 }
 
 const (
+	sqlForgetInside = `
+	DELETE FROM kept WHERE ref IN (SELECT ref FROM objects WHERE target = ? AND kind IN (SELECT value FROM json_each(?)))`
 	sqlNoteInside = `
 	INSERT INTO removals (version, ref)
 	SELECT ?, ref FROM objects WHERE target = ? AND kind IN (SELECT value FROM json_each(?))`
