@@ -175,6 +175,7 @@ func (m *mover) writtenTo(t *testing.T) {
 		t.Errorf("a transaction that wasn't committed has left %q", out)
 	}
 
+	m.readers(t)
 	killed := make(chan error, 1)
 	go func() { killed <- m.apply(m.to, nil, m.copied()) }()
 	within(t, time.Minute, "something is copied", func() error {
@@ -244,19 +245,12 @@ SELECT TRIGGER_NAME, ACTION_ORDER, SQL_MODE, DEFINER FROM information_schema.TRI
 	}
 }
 
-// asked returns the first value that a query answers.
+// asked returns the first value that a query answers, or its error.
 func asked(t *testing.T, db *sql.DB, query string) string {
 	t.Helper()
-	rows, err := db.QueryContext(t.Context(), query)
+	v, err := answers(t.Context(), db, query)
 	if err != nil {
 		return err.Error()
-	}
-	defer func() { _ = rows.Close() }()
-	var v string
-	if rows.Next() {
-		if err := rows.Scan(&v); err != nil {
-			t.Error(err)
-		}
 	}
 	return v
 }
