@@ -120,23 +120,34 @@ func (x *expansion) keepData() {
 	}
 }
 
-// purgesVolume reports whether a volume is deleted with all that is stored on it, and says so in the plan. Nobody has declared
-// what is on it for as long, for then its shard would be declared.
+// purgesVolume reports whether a volume is deleted with all that is stored on it, and says so in the plan. It waits for whatever
+// there is kept longer.
 func (x *expansion) purgesVolume(o Volume) bool {
-	if _, due := slices.BinarySearchFunc(x.live.Due, o.Ref(), Ref.Compare); !due || x.hosts[o.Target] == nil {
+	if !x.isDue(o.Ref()) || x.hosts[o.Target] == nil {
 		return false
 	}
+	target, kinds := StoredOn(o.Ref())
 	stored := 0
-	if target, kinds := StoredOn(o.Ref()); target != "" {
-		x.emptied[target] = kinds
-		for _, ref := range x.index.data {
-			if x.goesWithVolume(ref) && ref.Target == target {
-				stored++
-			}
+	for _, ref := range x.index.data {
+		if target == "" || ref.Target != target || !slices.Contains(kinds, ref.Kind) {
+			continue
 		}
+		if !x.isDue(ref) && !x.live.Dirty[ref].Gone {
+			return false
+		}
+		stored++
 	}
-	x.notef("volume %s on %s is deleted for good, and what is on it (%d webroots, databases or zones): nobody has declared it for %s", o.Name, o.Target, stored, days(x.live.Memory.KeepOf(KindVolume)))
+	if target != "" {
+		x.emptied[target] = kinds
+	}
+	x.notef("volume %s on %s is deleted for good, and what is kept on it (%d webroots, databases, instances or zones): nobody has declared it for %s",
+		o.Name, o.Target, stored, days(x.live.Memory.KeepOf(KindVolume)))
 	return true
+}
+
+func (x *expansion) isDue(ref Ref) bool {
+	_, due := slices.BinarySearchFunc(x.live.Due, ref, Ref.Compare)
+	return due
 }
 
 // goesWithVolume reports whether an object is stored on a volume that is deleted: nothing is done to it itself.

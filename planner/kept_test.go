@@ -1,6 +1,8 @@
 package planner_test
 
 import (
+	"maps"
+	"strings"
 	"testing"
 
 	"hostctl/planner"
@@ -39,6 +41,17 @@ func TestKeptVolumeRemovedByHand(t *testing.T) {
 	due.Due = []planner.Ref{files}
 	if p := mustPlan(t, w.manifest(3), due); len(p.Changes) != 1 || p.Changes[0].Action != planner.Delete || p.Changes[0].Ref() != files || len(p.Notes) != 1 {
 		t.Errorf("when its time is over it goes, and the plan says so:\n%s%q", describe(p), p.Notes)
+	}
+	// What is kept on it, and longer, is waited for; then it goes with it, without a change of its own.
+	webroot := planner.Webroot{Meta: planner.Meta{Target: "web-9", Name: "acme.old", From: planner.Owner{Tenant: "acme", Kind: "Webroot", Name: "old"}}, Tenant: "acme", Site: "old", UID: 20000, Kept: true}
+	due.State = maps.Clone(live.State)
+	due.State[webroot.Ref()] = webroot
+	if p := mustPlan(t, w.manifest(3), due); !p.Empty() {
+		t.Errorf("a webroot on it is kept longer:\n%s", describe(p))
+	}
+	due.Due = append(due.Due, webroot.Ref())
+	if p := mustPlan(t, w.manifest(3), due); len(p.Changes) != 1 || p.Changes[0].Ref() != files || !strings.Contains(p.Notes[0], "1 webroots") {
+		t.Errorf("when both are due:\n%s%q", describe(p), p.Notes)
 	}
 	carry(&live, p)
 	if p := mustPlan(t, w.manifest(4), live); !p.Empty() {
