@@ -96,7 +96,7 @@ func InContainer(node string, o Object) bool {
 
 func (k Kind) inContainer() bool {
 	switch k {
-	case KindSecret, KindUser, KindRuntime, KindVhost, KindCert, KindBackend, KindServer, KindRoute:
+	case KindSecret, KindUser, KindRuntime, KindVhost, KindCron, KindCert, KindBackend, KindServer, KindRoute:
 		return true
 	}
 	return false

@@ -56,6 +56,11 @@ func equal(a, b Object) bool {
 		b, ok := b.(ValkeyUser)
 		return ok && a.Tenant == b.Tenant && a.User == b.User && a.Instance == b.Instance && a.PasswordHash == b.PasswordHash &&
 			a.Password == b.Password && a.Locked == b.Locked && slices.Equal(a.Keys, b.Keys) && slices.Equal(a.Channels, b.Channels) && slices.Equal(a.Commands, b.Commands)
+	case Cron:
+		b, ok := b.(Cron)
+		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.Job == b.Job && a.Login == b.Login && a.Type == b.Type && a.Version == b.Version &&
+			maps.Equal(a.Env, b.Env) && maps.Equal(a.Secrets, b.Secrets) && a.MemoryLimit == b.MemoryLimit && a.TaskLimit == b.TaskLimit &&
+			a.Schedule == b.Schedule && a.Timezone == b.Timezone && slices.Equal(a.Argv, b.Argv) && a.Timeout == b.Timeout && a.Concurrency == b.Concurrency
 	case Zone:
 		b, ok := b.(Zone)
 		return ok && a.Hostmaster == b.Hostmaster && a.TTL == b.TTL && a.Signed == b.Signed && a.Kept == b.Kept && slices.Equal(a.Nameservers, b.Nameservers)

@@ -67,6 +67,7 @@ func expand(m schema.Manifest, live Live, p Policy) (*expansion, error) {
 		x.expandSites()
 		x.expandDatabases()
 		x.expandValkey()
+		x.expandCronJobs()
 		x.expandTraffic()
 		x.expandDNS()
 		x.keepData()

@@ -14,6 +14,7 @@ import (
 // site is a webroot with what its routes need.
 type site struct {
 	name      string // "<tenant>.<webroot>"
+	webroot   *schema.Webroot
 	shard     *group
 	fqdns     []*schema.FQDN
 	hostnames []string // sorted
@@ -61,7 +62,7 @@ func (x *expansion) expandSites() {
 			x.problemf("webroot %s of tenant %s: the tenant has no web shard", w.Name, w.Tenant)
 			continue
 		}
-		s := site{name: x.siteOf(w, t.WebShard), shard: x.shards[t.WebShard], fqdns: fqdns[[2]string{w.Tenant, w.Name}]}
+		s := site{name: x.siteOf(w, t.WebShard), webroot: w, shard: x.shards[t.WebShard], fqdns: fqdns[[2]string{w.Tenant, w.Name}]}
 		for _, f := range s.fqdns {
 			if f.Redirect == nil {
 				s.hostnames = append(s.hostnames, f.Hostname)
@@ -111,7 +112,7 @@ func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingP
 		needs := []Ref{root.Ref()}
 		if w.Runtime.Type != schema.RuntimeStatic {
 			r := Runtime{
-				Meta:   Meta{Target: n.name, Name: s.name + "/" + string(w.Runtime.Type) + "-" + w.Runtime.Version, From: owner, On: []Ref{user, root.Ref()}},
+				Meta:   Meta{Target: n.name, Name: runtimeName(s.name, w.Runtime), From: owner, On: []Ref{user, root.Ref()}},
 				Tenant: w.Tenant, Site: folder, Type: w.Runtime.Type, Version: w.Runtime.Version, Login: login(w.Tenant),
 				Env: w.Env, INI: w.PHP.INI, FPM: w.PHP.FPM, Command: w.Command, Health: w.Health,
 			}
@@ -142,6 +143,10 @@ func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingP
 			Suspended: x.isSuspended(w.Tenant), Front: n.front(),
 		})
 	}
+}
+
+func runtimeName(site string, r schema.Runtime) string {
+	return site + "/" + string(r.Type) + "-" + r.Version
 }
 
 // codeOf names what a webroot's files are: a service that has read others is started anew.

@@ -247,6 +247,9 @@ func eachMeta(m schema.Manifest, fn func(schema.Meta)) {
 	for i := range m.DatabaseUsers {
 		fn(m.DatabaseUsers[i].Meta)
 	}
+	for i := range m.CronJobs {
+		fn(m.CronJobs[i].Meta)
+	}
 	for i := range m.EmailDomains {
 		fn(m.EmailDomains[i].Meta)
 	}

@@ -52,7 +52,8 @@ type wish struct {
 	records    map[string]string    // owner name -> type
 	zoneTTL    int
 	tenantZone bool
-	suspended  map[string]bool // tenants
+	suspended  map[string]bool      // tenants
+	jobs       map[[2]string]string // webroot -> schedule of its job
 }
 
 var (
@@ -68,6 +69,7 @@ func firstWish() wish {
 		lbs: 1, dns: 1, webImage: "web:1", lbImage: "lb:1", nodes: map[string]int{"web-1": 2}, drain: map[string]bool{}, zoneTTL: 300,
 		home: map[string]string{"acme": "web-1"}, sites: map[[2]string]string{{"acme", "blog"}: "8.3"}, ini: map[[2]string]string{},
 		names: map[string][2]string{"a.z.test": {"acme", "blog"}}, records: map[string]string{}, suspended: map[string]bool{},
+		jobs: map[[2]string]string{{"acme", "blog"}: "@daily"},
 	}
 }
 
@@ -77,7 +79,7 @@ func (w *wish) mutate(t *rapid.T) {
 	site := [2]string{tenant, rapid.SampledFrom(siteNames).Draw(t, "site")}
 	name := rapid.SampledFrom(hostNames).Draw(t, "name")
 	shard := rapid.SampledFrom(shardNames).Draw(t, "shard")
-	switch rapid.IntRange(0, 16).Draw(t, "mutation") {
+	switch rapid.IntRange(0, 17).Draw(t, "mutation") {
 	case 0:
 		w.lbs = rapid.IntRange(1, 2).Draw(t, "lbs")
 	case 1:
@@ -110,6 +112,8 @@ func (w *wish) mutate(t *rapid.T) {
 		w.tenantZone = rapid.Bool().Draw(t, "tenant zone")
 	case 16:
 		w.suspended[tenant] = rapid.Bool().Draw(t, "suspended")
+	case 17:
+		w.jobs[site] = rapid.SampledFrom([]string{"@daily", "@hourly", ""}).Draw(t, "schedule")
 	}
 	w.repair()
 }
@@ -183,6 +187,11 @@ func (w *wish) declareTenants(m *schema.Manifest) {
 		m.Webroots = append(m.Webroots, schema.Webroot{
 			Meta: meta(schema.KindWebroot, s[0], s[1]), Runtime: r, DocumentRoot: w.ini[s], PHP: schema.PHP{INI: map[string]string{"memory_limit": w.ini[s]}},
 		})
+	}
+	for _, r := range m.Webroots { // which are sorted
+		if s := w.jobs[[2]string{r.Tenant, r.Name}]; s != "" {
+			m.CronJobs = append(m.CronJobs, schema.CronJob{Meta: meta(schema.KindCronJob, r.Tenant, r.Name), Webroot: r.Name, Schedule: s, Argv: []string{"tidy"}})
+		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(w.names)) {
 		m.FQDNs = append(m.FQDNs, schema.FQDN{Meta: meta(schema.KindFQDN, w.names[n][0], n), Hostname: n, Webroot: w.names[n][1], ManageDNS: true})

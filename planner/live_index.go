@@ -42,7 +42,7 @@ func (x *liveIndex) see(ref Ref, o Object) {
 		}
 	case Server:
 		x.occupied[o.Node] = true
-	case Secret, User, Runtime, Vhost, Backend, Route:
+	case Secret, User, Runtime, Vhost, Cron, Backend, Route:
 		x.occupied[ref.Target] = true
 	}
 }

@@ -60,6 +60,7 @@ func only(m schema.Manifest, tenants []string) schema.Manifest {
 	m.DatabaseUsers = pick(m.DatabaseUsers, tenants, func(u *schema.DatabaseUser) string { return u.Tenant })
 	m.ValkeyInstances = pick(m.ValkeyInstances, tenants, func(v *schema.ValkeyInstance) string { return v.Tenant })
 	m.ValkeyUsers = pick(m.ValkeyUsers, tenants, func(u *schema.ValkeyUser) string { return u.Tenant })
+	m.CronJobs = pick(m.CronJobs, tenants, func(j *schema.CronJob) string { return j.Tenant })
 	m.EmailDomains = pick(m.EmailDomains, tenants, func(e *schema.EmailDomain) string { return e.Tenant })
 	m.Zones = pick(m.Zones, append([]string{""}, tenants...), func(z *schema.Zone) string { return z.Tenant })
 	m.Records = pick(m.Records, append([]string{""}, tenants...), func(r *schema.ZoneRecord) string { return r.Tenant })

@@ -5,7 +5,7 @@ import "hostctl/schema"
 // Targets of objects, by kind:
 //
 //	network, volume, container, agent                a Docker host ("host-1")
-//	secret, user, runtime, vhost                     a node ("web-1-0")
+//	secret, user, runtime, vhost, cron               a node ("web-1-0")
 //	webroot                                          a web shard ("web-1"), applied through any ready node of it
 //	database, databaseuser                           a database shard ("db-1"), applied through the node that takes writes
 //	valkey, valkeyuser                               a Valkey shard ("valkey-1"), applied through its node

@@ -24,6 +24,7 @@ const (
 	KindDatabaseUser Kind = "databaseuser"
 	KindValkey       Kind = "valkey"
 	KindValkeyUser   Kind = "valkeyuser"
+	KindCron         Kind = "cron"
 	KindZone         Kind = "zone"
 	KindCert         Kind = "cert"
 	KindBackend      Kind = "backend"
@@ -35,7 +36,7 @@ const (
 // Ladder is every kind from the lowest rung up. Objects are made upwards and removed downwards.
 var Ladder = []Kind{
 	KindNetwork, KindVolume, KindContainer, KindAgent, KindSecret, KindUser, KindWebroot, KindRuntime,
-	KindVhost, KindDatabase, KindDatabaseUser, KindValkey, KindValkeyUser, KindZone, KindCert, KindBackend, KindServer, KindRoute, KindRRset,
+	KindVhost, KindDatabase, KindDatabaseUser, KindValkey, KindValkeyUser, KindCron, KindZone, KindCert, KindBackend, KindServer, KindRoute, KindRRset,
 }
 
 // Rung returns the place of a kind on the ladder, and whether there is such a kind. It is asked for every object and every
@@ -68,18 +69,20 @@ func (k Kind) Rung() (int, bool) {
 		return 11, true
 	case KindValkeyUser:
 		return 12, true
-	case KindZone:
+	case KindCron:
 		return 13, true
-	case KindCert:
+	case KindZone:
 		return 14, true
-	case KindBackend:
+	case KindCert:
 		return 15, true
-	case KindServer:
+	case KindBackend:
 		return 16, true
-	case KindRoute:
+	case KindServer:
 		return 17, true
-	case KindRRset:
+	case KindRoute:
 		return 18, true
+	case KindRRset:
+		return 19, true
 	}
 	return 0, false
 }

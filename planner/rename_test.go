@@ -16,7 +16,7 @@ func TestRename(t *testing.T) {
 	live := applied(mustPlan(t, w.manifest(1), planner.Live{}))
 	rename := func(commit int, name, former string) schema.Manifest {
 		m := w.manifest(commit)
-		m.Webroots[0].Name, m.Webroots[0].FormerName, m.FQDNs[0].Webroot = name, former, name
+		m.Webroots[0].Name, m.Webroots[0].FormerName, m.FQDNs[0].Webroot, m.CronJobs[0].Webroot = name, former, name, name
 		return m
 	}
 	p := mustPlan(t, rename(2, "journal", "blog"), live)

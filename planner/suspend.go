@@ -72,7 +72,7 @@ func (x *expansion) suspendRedirects(fqdns map[[2]string][]*schema.FQDN) {
 // what the repository holds.
 func (x *expansion) suspends(o Object) bool {
 	switch o.(type) {
-	case User, Runtime:
+	case User, Runtime, Cron:
 		return x.isSuspended(o.Owner().Tenant)
 	}
 	return false

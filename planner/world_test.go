@@ -392,6 +392,8 @@ func (w *world) lacks(ref planner.Ref, o planner.Object, ready map[[2]string][]s
 		}
 	case planner.Agent:
 		need(planner.Ref{Kind: planner.KindVolume, Target: ref.Target, Name: o.Volume})
+	case planner.Cron:
+		need(planner.Ref{Kind: planner.KindUser, Target: ref.Target, Name: o.Tenant})
 	case planner.Runtime:
 		need(planner.Ref{Kind: planner.KindUser, Target: ref.Target, Name: o.Tenant})
 	case planner.Vhost:

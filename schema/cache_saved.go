@@ -30,6 +30,7 @@ type savedEntry struct {
 	User    *DatabaseUser
 	Valkey  *ValkeyInstance
 	Login   *ValkeyUser
+	Job     *CronJob
 	Zone    *Zone
 	Record  *ZoneRecord
 
@@ -69,6 +70,8 @@ func save(id BlobID, p *Parsed) (saved, bool) {
 			s.Valkey = b
 		case *ValkeyUser:
 			s.Login = b
+		case *CronJob:
+			s.Job = b
 		case *Zone:
 			s.Zone = b
 		case *recordDraft:
@@ -113,6 +116,8 @@ func (s *savedEntry) entry() *entry {
 		e.body = s.Valkey
 	case s.Login != nil:
 		e.body = s.Login
+	case s.Job != nil:
+		e.body = s.Job
 	case s.Zone != nil:
 		e.body = s.Zone
 	case s.Record != nil:

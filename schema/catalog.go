@@ -77,6 +77,7 @@ type catalog struct {
 	users        table[DatabaseUser]
 	instances    table[ValkeyInstance]
 	valkeyUsers  table[ValkeyUser]
+	jobs         table[CronJob]
 	zones        table[Zone]
 	records      table[ZoneRecord]
 	mail         mailKinds
@@ -145,6 +146,8 @@ func (c *catalog) declare(f file, e *entry) {
 		add(c, &c.instances, o, *b)
 	case *ValkeyUser:
 		add(c, &c.valkeyUsers, o, *b)
+	case *CronJob:
+		add(c, &c.jobs, o, *b)
 	case *Zone:
 		add(c, &c.zones, o, *b)
 	case *EmailDomain:
@@ -209,7 +212,7 @@ var folders = map[Kind][]string{
 	KindCluster: {"clusters"}, KindLBAddress: {"clusters"}, KindHost: {"clusters"}, KindShard: {"clusters"},
 	KindNodeProfile: {"clusters", "platform"},
 	KindTenant:      {"tenants"}, KindWebroot: {"tenants"}, KindFQDN: {"tenants"},
-	KindCertificate: {"tenants"}, KindDatabase: {"tenants"}, KindDatabaseUser: {"tenants"},
+	KindCertificate: {"tenants"}, KindDatabase: {"tenants"}, KindDatabaseUser: {"tenants"}, KindCronJob: {"tenants"},
 	KindValkeyInstance: {"tenants"}, KindValkeyUser: {"tenants"},
 	KindEmailDomain: {"tenants"}, KindEmailAccount: {"tenants"}, KindEmailAlias: {"tenants"},
 	KindEmailForward: {"tenants"}, KindEmailAutoreply: {"tenants"},
@@ -266,6 +269,7 @@ func (c *catalog) manifest() Manifest {
 		DatabaseUsers:   collect(&c.users, func(v *DatabaseUser) *Meta { return &v.Meta }),
 		ValkeyInstances: collect(&c.instances, func(v *ValkeyInstance) *Meta { return &v.Meta }),
 		ValkeyUsers:     collect(&c.valkeyUsers, func(v *ValkeyUser) *Meta { return &v.Meta }),
+		CronJobs:        collect(&c.jobs, func(v *CronJob) *Meta { return &v.Meta }),
 		Zones:           collect(&c.zones, func(v *Zone) *Meta { return &v.Meta }),
 		Records:         collect(&c.records, func(v *ZoneRecord) *Meta { return &v.Meta }),
 

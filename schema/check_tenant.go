@@ -13,6 +13,7 @@ func (c *catalog) checkTenants() {
 	c.checkLimit("DatabaseUsers", origins(&c.users), func(l Limits) int { return l.DatabaseUsers })
 	c.checkLimit("ValkeyInstances", origins(&c.instances), func(l Limits) int { return l.ValkeyInstances })
 	c.checkLimit("ValkeyUsers", origins(&c.valkeyUsers), func(l Limits) int { return l.ValkeyUsers })
+	c.checkLimit("CronJobs", origins(&c.jobs), func(l Limits) int { return l.CronJobs })
 	c.checkLimit("Zones", origins(&c.zones), func(l Limits) int { return l.Zones })
 	c.checkLimit("RRsets", origins(&c.records), func(l Limits) int { return l.Records })
 	c.checkLimit("EmailDomains", origins(&c.mail.domains), func(l Limits) int { return l.EmailDomains })

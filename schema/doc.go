@@ -10,7 +10,7 @@
 //
 //	platform/            Platform (exactly one), HostingPlan, Region, NodeProfile, and the platform's own Zone, ZoneRecord, and the e-mail kinds
 //	clusters/<cluster>/  Cluster, LBAddress, Host, Shard, NodeProfile
-//	tenants/<tenant>/    Tenant, Webroot, FQDN, Certificate, Database, DatabaseUser, ValkeyInstance, ValkeyUser, Zone, ZoneRecord
+//	tenants/<tenant>/    Tenant, Webroot, FQDN, Certificate, Database, DatabaseUser, ValkeyInstance, ValkeyUser, CronJob, Zone, ZoneRecord
 //
 // What stands beside these three folders isn't read. Below them every *.yaml and *.yml file is, unless it lies in a folder
 // that a Webroot names as its content.path. Names are unique within tenant and kind; those of Clusters, NodeProfiles,

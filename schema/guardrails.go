@@ -90,6 +90,7 @@ var fixedNames = map[Kind]string{
 	KindDatabaseUser:   "what it is called in MySQL follows from its name: declare a new one, then remove this one",
 	KindValkeyInstance: "its folder and its service carry its name: declare a new one",
 	KindValkeyUser:     "it is what clients log in as: declare a new one, then remove this one",
+	KindCronJob:        "nothing is kept of it: change the name",
 	KindTenant:         "its user and folders carry its name: keep it, and write the new one into an annotation",
 }
 

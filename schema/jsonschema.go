@@ -18,7 +18,7 @@ var schemaFiles embed.FS
 // kinds in the order a person meets them.
 var kinds = []Kind{
 	KindPlatform, KindHostingPlan, KindRegion, KindCluster, KindLBAddress, KindNodeProfile, KindHost, KindShard,
-	KindTenant, KindWebroot, KindFQDN, KindCertificate, KindDatabase, KindDatabaseUser, KindValkeyInstance, KindValkeyUser, KindZone, KindZoneRecord,
+	KindTenant, KindWebroot, KindFQDN, KindCertificate, KindDatabase, KindDatabaseUser, KindValkeyInstance, KindValkeyUser, KindCronJob, KindZone, KindZoneRecord,
 	KindEmailDomain, KindEmailAccount, KindEmailAlias, KindEmailForward, KindEmailAutoreply,
 }
 

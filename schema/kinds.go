@@ -23,6 +23,7 @@ const (
 	KindDatabaseUser   Kind = "DatabaseUser"
 	KindValkeyInstance Kind = "ValkeyInstance"
 	KindValkeyUser     Kind = "ValkeyUser"
+	KindCronJob        Kind = "CronJob"
 	KindZone           Kind = "Zone"
 	KindZoneRecord     Kind = "ZoneRecord"
 )
@@ -70,6 +71,7 @@ type Manifest struct {
 	DatabaseUsers   []DatabaseUser
 	ValkeyInstances []ValkeyInstance
 	ValkeyUsers     []ValkeyUser
+	CronJobs        []CronJob
 	Zones           []Zone
 	Records         []ZoneRecord
 
@@ -127,10 +129,10 @@ type HostingPlan struct {
 
 // Limits are counts of resources a tenant may declare; 0 means none, -1 unlimited.
 type Limits struct {
-	Webroots, FQDNs, Zones, Records, Databases, DatabaseUsers int
-	EmailDomains, EmailAccounts, EmailAliases, EmailForwards  int
-	ValkeyInstances, ValkeyUsers                              int
-	ValkeyMemory                                              int64 // bytes, of all instances together; 0: no limit
+	Webroots, FQDNs, Zones, Records, Databases, DatabaseUsers, CronJobs int
+	EmailDomains, EmailAccounts, EmailAliases, EmailForwards            int
+	ValkeyInstances, ValkeyUsers                                        int
+	ValkeyMemory                                                        int64 // bytes, of all instances together; 0: no limit
 }
 
 // Resources limit what runs. Zero means no limit.

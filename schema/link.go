@@ -184,6 +184,7 @@ func (c *catalog) linkTenants() {
 	}
 	c.linkDatabases(orphans)
 	c.linkValkey(orphans)
+	c.linkCronJobs(orphans)
 	c.linkEmail(orphans)
 	for _, d := range c.zones.list {
 		c.tenantOf(&d.origin, orphans)

@@ -107,6 +107,7 @@ var tenantSlices = []tenantSlice{
 	sliceOf(func(m *Manifest) *[]DatabaseUser { return &m.DatabaseUsers }, func(v *DatabaseUser) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]ValkeyInstance { return &m.ValkeyInstances }, func(v *ValkeyInstance) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]ValkeyUser { return &m.ValkeyUsers }, func(v *ValkeyUser) string { return v.Tenant }),
+	sliceOf(func(m *Manifest) *[]CronJob { return &m.CronJobs }, func(v *CronJob) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]Zone { return &m.Zones }, func(v *Zone) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]ZoneRecord { return &m.Records }, func(v *ZoneRecord) string { return v.Tenant }),
 	sliceOf(func(m *Manifest) *[]EmailDomain { return &m.EmailDomains }, func(v *EmailDomain) string { return v.Tenant }),

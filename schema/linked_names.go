@@ -212,7 +212,7 @@ func unlisted(m Manifest) bool {
 }
 
 // listedFields are the slices of a Manifest with resources that tenantSlices has, and those of the platform alone.
-var listedFields = wordSet(`Tenants Webroots FQDNs Certificates Databases DatabaseUsers ValkeyInstances ValkeyUsers Zones Records EmailDomains EmailAccounts EmailAliases EmailForwards EmailAutoreplies Plans Regions Clusters LBAddresses NodeProfiles Hosts Shards`)
+var listedFields = wordSet(`Tenants Webroots FQDNs Certificates Databases DatabaseUsers ValkeyInstances ValkeyUsers CronJobs Zones Records EmailDomains EmailAccounts EmailAliases EmailForwards EmailAutoreplies Plans Regions Clusters LBAddresses NodeProfiles Hosts Shards`)
 
 // unlistedFields are the others.
 var unlistedFields = func() (out []int) {

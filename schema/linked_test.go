@@ -164,6 +164,9 @@ func domain(t *rapid.T) string { return rapid.SampledFrom(domains).Draw(t, "doma
 
 func siteFile(t *rapid.T, name string) string {
 	var b strings.Builder
+	if rapid.Bool().Draw(t, "job") {
+		fmt.Fprintf(&b, "apiVersion: hosting/v1\nkind: CronJob\nmetadata: {name: tidy}\nspec: {webroot: w%s, schedule: '@daily', argv: [tidy]}\n---\n", strings.Trim(name, "/."))
+	}
 	fmt.Fprintf(&b, "apiVersion: hosting/v1\nkind: Webroot\nmetadata: {name: w%s}\nspec:\n  runtime: {type: static}\n  fqdns:\n", strings.Trim(name, "/."))
 	for range rapid.IntRange(1, 2).Draw(t, "names") {
 		fmt.Fprintf(&b, "    - %s%s\n", rapid.SampledFrom([]string{"", "www.", "a.", "b.", "c.d."}).Draw(t, "label"), domain(t))

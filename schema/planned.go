@@ -6,9 +6,7 @@ import (
 )
 
 // plannedKinds are kinds of later versions.
-var plannedKinds = map[string]bool{
-	"CronJob": true,
-}
+var plannedKinds = map[string]bool{}
 
 // tenantMeta are keys of metadata that a Tenant alone has.
 var tenantMeta = map[string]bool{"metadata.suspended": true, "metadata.suspendReason": true}
