@@ -4,7 +4,7 @@
 // it remembers what it was told to make, and it looks after that by itself (Look).
 //
 // The packages below hold what nodes need: agent/users, agent/webroots, agent/php and agent/nginx are the executors of a
-// web node, agent/mysql that of a database node, agent/valkey that of a Valkey node;
+// web node, agent/cron runs its jobs, agent/mysql that of a database node, agent/valkey that of a Valkey node;
 // agent/s6, agent/beneath, agent/generation and agent/argv are what those are written with.
 package agent
 

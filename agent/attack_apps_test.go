@@ -36,6 +36,12 @@ try "another's environment" environ
 try "another's process" pkill -0 -u t-victim
 try "what is to run" grep -r canary /etc/hostctl
 try "what is to run, listed" ls /etc/hostctl/apps
+try "what jobs run" ls /etc/hostctl/cron
+try "how jobs went" ls /srv/tenants/.hostctl
+try "runs of jobs" ls /run/cron
+try "another's home of jobs" ls /var/lib/cron/victim.shop/home
+try "another's log of jobs" cat /var/log/sites/victim.shop.cron.log
+try "its own log of jobs" sh -c "echo x >> /var/log/sites/$TENANT.shop.cron.log"
 try "the agent's folder" ls /var/lib/hostctl
 try "the agent's socket" connect /run/hostctl/agent.sock
 try "the agent's key" cat /etc/hostctl/tls/node.key
@@ -119,7 +125,10 @@ func TestServicesIsolated(t *testing.T) {
 	}
 	victim.vhost.Type, victim.vhost.Version = schema.RuntimeNode, "20"
 	pool := n.newSite("pool", 20032, true, n.files.add("public/index.php", "<?php echo 1;"))
-	n.create(slices.Concat(victim.objects(), pool.objects())...)
+	victimJob := victim.job("tidy", "echo", "canary")
+	victimJob.Env = map[string]string{"V": "canary"}
+	n.create(append(slices.Concat(victim.objects(), pool.objects()), victimJob)...)
+	n.runs(victim).run("tidy")
 	n.script("chmod -R 777 /srv/tenants/victim/shop") // as people do
 	for i, v := range services {
 		s := n.attacker(v.kind, v.version, 20021+i)
@@ -127,6 +136,13 @@ func TestServicesIsolated(t *testing.T) {
 		_, body := n.get(s.host(), "/")
 		if body != "reached: its own file\nreached: its own home\nreached: its own socket is there\ndone\n" {
 			t.Errorf("%s:\n%s", v.kind, body)
+		}
+		job := s.job("attack", "sh", "attacks")
+		job.Env = s.runtime.Env
+		n.create(job)
+		said := n.runs(s).run("attack")
+		if !strings.Contains(said, "begins\nreached: its own file\nreached: its own home\nreached: its own socket is there\ndone\n") {
+			t.Errorf("a job of %s:\n%s", v.kind, said)
 		}
 	}
 	if status, body := n.get("victim.example", "/v"); status != 200 || body != "canary" {

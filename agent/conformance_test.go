@@ -14,6 +14,7 @@ import (
 
 	"hostctl/agent/apps"
 	"hostctl/agent/blobs"
+	"hostctl/agent/cron"
 	"hostctl/agent/nginx"
 	"hostctl/agent/php"
 	"hostctl/agent/runtimes"
@@ -100,6 +101,7 @@ func testInside(t *testing.T) {
 			planner.KindWebroot: webroots.New(webroots.Options{GID: gid, Blobs: content}),
 			planner.KindRuntime: runtimes.New(pools, services),
 			planner.KindVhost:   nginx.New(nginx.Options{Node: nodeName}),
+			planner.KindCron:    cron.New(cron.Options{Node: nodeName}),
 		}
 	}
 	executorstest.Test(t, h)
@@ -109,7 +111,7 @@ func testInside(t *testing.T) {
 const wipe = `
 for s in /run/service/php-* /run/service/app-*; do mv "$s" $(mktemp -d /run/service/.wiped-XXXXXX) || test ! -e "$s"; done
 s6-svscanctl -an /run/service
-rm -rf /etc/nginx/hostctl/* /etc/php/hostctl/* /run/php/* /etc/hostctl/apps /etc/hostctl/limits /etc/hostctl/ssh/* /run/apps /var/lib/apps /etc/nginx/hostctl-users /srv/tenants/* /srv/tenants/.hostctl /var/lib/php/hostctl /var/lib/hostctl/secrets
+rm -rf /etc/nginx/hostctl/* /etc/php/hostctl/* /run/php/* /etc/hostctl/apps /etc/hostctl/limits /etc/hostctl/ssh/* /run/apps /var/lib/apps /etc/nginx/hostctl-users /etc/hostctl/cron /run/cron /var/lib/cron /srv/tenants/* /srv/tenants/.hostctl /var/lib/php/hostctl /var/lib/hostctl/secrets
 s6-svc -wu -u /run/service/nginx; s6-svc -h /run/service/nginx
 for u in $(cut -d: -f1 /etc/passwd | grep ^t- || true); do pkill -9 -u $u || true; userdel $u; done
 `
@@ -214,11 +216,16 @@ func harness(content files, run func(t *testing.T, script string)) executorstest
 	service2.Env, service2.Command, service2.Health = map[string]string{"V": "2", "Q": `it's "q" \ $HOME %41`}, []string{"node", "--max-old-space-size=64", "server.js"}, "/v"
 	unset := n.newSite("unset", 20003, true).runtime
 	unset.Env = map[string]string{"A": "$HOME"}
+	job := acme.job("tidy", "php", "public/index.php", `a "b" $HOME`)
+	job2 := job
+	job.Env, job2.Argv, job2.Timezone, job2.Concurrency, job2.Timeout = map[string]string{"A": `x'"y`}, []string{"true"}, "UTC", schema.Replace, 1
+	badJob := n.newSite("badjob", 20001, true).job("tidy", "true")
+	badJob.Version = "7.0"
 	first, second := n.newSite("first", 20004, false).vhost, n.newSite("second", 20005, false).vhost
 	second.Hostnames = first.Hostnames
 
 	return executorstest.Harness{
-		Kinds: []planner.Kind{planner.KindSecret, planner.KindUser, planner.KindWebroot, planner.KindRuntime, planner.KindVhost},
+		Kinds: []planner.Kind{planner.KindSecret, planner.KindUser, planner.KindWebroot, planner.KindRuntime, planner.KindVhost, planner.KindCron},
 		Samples: []executorstest.Sample{
 			{Create: ofFile, Update: ofFile2}, {Create: generated, Update: generated2},
 			{Create: acme.user, Update: user2}, {Create: other.user},
@@ -226,8 +233,9 @@ func harness(content files, run func(t *testing.T, script string)) executorstest
 			{Create: acme.runtime, Update: runtime2},
 			{Create: service.user}, {Create: service.webroot, Keeps: true}, {Create: service.runtime, Update: service2},
 			{Create: acme.vhost, Update: vhost2}, {Create: other.vhost},
+			{Create: job, Update: job2}, {Create: other.job("tidy", "true")},
 		},
-		Bad:  []planner.Object{twice, unset},
+		Bad:  []planner.Object{twice, unset, badJob},
 		Swap: &[2]planner.Object{first, second},
 		Damage: map[string]func(*testing.T, executors.Executor){
 			"nginx stopped":         spoil(run, "s6-svc -wD -d /run/service/nginx"),
@@ -245,6 +253,8 @@ func harness(content files, run func(t *testing.T, script string)) executorstest
 			"site removed":          spoil(run, "rm -r /srv/tenants/acme/shop"),
 			"secret removed":        spoil(run, "rm /var/lib/hostctl/secrets/acme/webroot/shop/env.TOKEN"),
 			"secret changed":        spoil(run, "echo x >> /var/lib/hostctl/secrets/acme/webroot/shop/env.DB_PASSWORD"),
+			"job removed":           spoil(run, "rm /etc/hostctl/cron/acme.shop.tidy.json"),
+			"job changed":           spoil(run, "sed -i 's/Berlin/Paris/; s/UTC/GMT/; s/true/false/' /etc/hostctl/cron/*.json"),
 			"user removed":          spoil(run, "userdel -f t-other"),
 			"user locked":           spoil(run, "usermod -e 1 t-acme"),
 			"key added":             spoil(run, "echo '"+ed25519Key+" x' >> /etc/hostctl/ssh/t-acme"),

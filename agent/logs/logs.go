@@ -1,5 +1,5 @@
 // Package logs keeps the logs of sites on a node: what is asked of each (access), what goes wrong with it (error), and what
-// its own program says (app).
+// its own program (app) and its jobs (cron) say.
 //
 //	/var/log/sites                        root:root 0711
 //	/var/log/sites/acme.shop.access.log   of group t-acme, 0640
@@ -106,7 +106,7 @@ func (r Rotation) Once(ctx context.Context) error {
 			errs = append(errs, err)
 			continue
 		}
-		if strings.HasSuffix(path, ".app.log") {
+		if strings.HasSuffix(path, ".app.log") || strings.HasSuffix(path, ".cron.log") {
 			err = r.copyAside(path)
 		} else {
 			err = r.moveAside(path)

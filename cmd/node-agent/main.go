@@ -4,6 +4,8 @@
 //	node-agent ping       exit 0 if the agent of this node serves
 //	node-agent version    print what this program is
 //	node-agent exec FILE  become the program of a site's service, as a service's run script does
+//	node-agent job NAME TIME  carry out the run of a job that was due at a time, in seconds since 1970
+//	node-agent become FILE    become the program of a job, as a run of it does
 package main
 
 import (
@@ -15,6 +17,7 @@ import (
 	"syscall"
 
 	"hostctl/agent/apps"
+	"hostctl/agent/cron"
 )
 
 func main() {
@@ -35,6 +38,14 @@ func run(ctx context.Context, args []string) error {
 	switch {
 	case verb == "exec" && len(args) == 2:
 		return apps.Exec(args[1])
+	case verb == "become" && len(args) == 2:
+		return cron.New(cron.Options{}).Become(args[1])
+	case verb == "job" && len(args) == 3:
+		due, err := cron.Due(args[2])
+		if err != nil {
+			return err
+		}
+		return cron.New(cron.Options{}).Supervise(ctx, args[1], due)
 	case len(args) > 1:
 	case verb == "serve":
 		return serve(ctx)

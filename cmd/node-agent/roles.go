@@ -13,6 +13,7 @@ import (
 
 	"hostctl/agent/apps"
 	"hostctl/agent/blobs"
+	"hostctl/agent/cron"
 	"hostctl/agent/identity"
 	"hostctl/agent/logs"
 	"hostctl/agent/mysql"
@@ -121,10 +122,13 @@ func web(ctx context.Context, c config, kept *blobs.Folder, folder *secrets.Fold
 	if err := services.Start(ctx); err != nil {
 		log.Error("start the sites' services", "error", err)
 	}
+	jobs := cron.New(cron.Options{Node: c.Node, Secrets: folder, Log: log})
+	go jobs.Run(ctx)
 	return map[planner.Kind]executors.Executor{
 		planner.KindUser:    checked.New(users.New(users.Options{Node: c.Node, WebGID: gid})),
 		planner.KindWebroot: checked.New(webroots.New(webroots.Options{GID: gid, Blobs: kept})),
 		planner.KindRuntime: checked.New(runtimes.New(pools, services)),
 		planner.KindVhost:   checked.New(nginx.New(nginx.Options{Node: c.Node})),
+		planner.KindCron:    checked.New(jobs),
 	}, nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"hostctl/agent"
 	"hostctl/agent/blobs"
+	"hostctl/agent/cron"
 	"hostctl/agent/health"
 	"hostctl/agent/identity"
 	"hostctl/agent/s6"
@@ -129,6 +130,7 @@ func wellness(ctx context.Context) []executors.Part {
 		health.Services(ctx, scan),
 		health.Disks("/", "/var/lib/hostctl", planner.TenantsRoot, "/var/lib/postgresql/data", "/var/lib/mysql", "/var/lib/valkey"),
 		health.Memory("/"),
+		cron.New(cron.Options{}).Health(), // none where there are no jobs
 	)
 }
 

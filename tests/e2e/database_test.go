@@ -123,6 +123,7 @@ func TestDatabase(t *testing.T) {
 	s.edit("SHOP_CURRENCY: EUR", "SHOP_CURRENCY: EUR\n    DB_PASSWORD: {generate: true, name: site-db}")
 	write("tenants/globex/database.yaml", fmt.Sprintf(shopDatabase, horse))
 	s.edit("shards: {web: web-1}", "shards: {web: web-1, database: db-1}")
+	s.edit("  image: hostctl/web:v1\n", "  image: hostctl/web:v1\n  env: {HOSTCTL_CHECK_EVERY: 2s}\n") // jobs are told of soon
 	s.push("Databases of two tenants")
 	s.wantNoChanges()
 
@@ -160,6 +161,8 @@ func TestDatabase(t *testing.T) {
 		}
 	}
 
+	s.failJob()
+	s.wantJobTold()
 	s.suspendAcme()
 
 	s.must(os.Remove(filepath.Join(s.Clone(), "tenants/acme/database.yaml")))

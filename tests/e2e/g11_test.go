@@ -27,7 +27,17 @@ type secretField struct {
 // allowed is what the names of the nodes begin with that may hold a value in clear, in files that only root may read.
 type allowed string
 
-var webFiles = map[string]allowed{"/var/lib/hostctl/secrets/": "web-1-", "/etc/php/hostctl/": "web-1-"}
+var webFiles = map[string]allowed{"/var/lib/hostctl/secrets/": "web-1-", "/etc/php/hostctl/": "web-1-", "/etc/hostctl/cron/": canaryNode}
+
+// canaryJob has the site's variables, and doesn't run while the test does: its process would have them.
+const canaryJob = `apiVersion: hosting/v1
+kind: CronJob
+metadata: {name: canary}
+spec: {webroot: shop, schedule: "0 0 29 2 1", argv: ["true"]}
+`
+
+// canaryNode is where the plan has the job run, by its name.
+const canaryNode = "web-1-1"
 
 var secretFields = []secretField{
 	{"site-password", "    SHOP_CURRENCY: EUR\n", "    SHOP_PASSWORD: %s\n", false, page("SHOP_PASSWORD"), webFiles},
@@ -56,6 +66,7 @@ func TestG11_ASecretIsWhereItIsReadAndNowhereElse(t *testing.T) {
 	seen := watchProcesses(t)
 	s.git("commit", "--quiet", "--allow-empty", "-m", "Nothing yet") // a plan is one of a repository with a commit
 	s.must(os.WriteFile(filepath.Join(s.Clone(), "tenants/acme/shop/public/secret.php"), []byte("<?php echo getenv($_GET['name']);\n"), 0o644))
+	s.must(os.WriteFile(filepath.Join(s.Clone(), "tenants/acme/canary-job.yaml"), []byte(canaryJob), 0o644))
 	for _, f := range secretFields {
 		s.edit(f.after, f.after+fmt.Sprintf(f.yaml, f.reference()))
 		if !f.made {

@@ -14,6 +14,9 @@ import (
 // allowed, and nobody else notices.
 func (s *site) suspendAcme() {
 	s.t.Helper()
+	if s.jobNode() == "" {
+		s.t.Error("no node has the job")
+	}
 	s.docker("exec", "--detach", "--user", "t-acme", s.container("web-1-0"), "sleep", "4711")
 	s.edit("  name: acme\nspec:\n  plan:", "  name: acme\n  suspended: true\n  suspendReason: invoice 4711 is unpaid\nspec:\n  plan:")
 	printed := s.push("acme: suspended")
@@ -34,6 +37,9 @@ func (s *site) suspendAcme() {
 		s.t.Errorf("the database of a suspended tenant: %q", got)
 	}
 	s.wantServed("www.globex.test", "")
+	if node := s.jobNode(); node != "" {
+		s.t.Errorf("%s has the job of a suspended tenant", node)
+	}
 	s.must(platform.Until(s.t.Context(), time.Minute, func() error {
 		if out := s.runsAs("t-acme"); out != "" {
 			return fmt.Errorf("as a suspended tenant's user still runs: %s", out)
