@@ -13,8 +13,6 @@ import (
 	"hostctl/schema"
 )
 
-const movedDatabase = "acme.shop"
-
 var databaseShards = []string{"db-1", "db-2", "db-3"}
 
 // movingWorld is a world with a database in it, that is written to wherever that can be done.
