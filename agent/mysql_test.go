@@ -94,7 +94,7 @@ func nearDatabase(t *testing.T) *mysql.Manager {
 
 // wipeDatabases makes a server what it was at its start.
 const wipeDatabases = `
-for d in $(mysql -N -e "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN ('mysql','sys','information_schema','performance_schema')"); do mysqladmin -f drop "$d" >/dev/null; done
+for d in $(mysql -N -e "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN ('mysql','sys','information_schema','performance_schema')"); do mysql -e "SET sql_mode = 'ANSI_QUOTES'; ALTER DATABASE \"$d\" READ ONLY = 0; DROP DATABASE \"$d\""; done
 mysql -N -e "SELECT CONCAT('DROP USER ''',User,'''@''',Host,''';') FROM mysql.user WHERE Host <> 'localhost'" | mysql
 rm -rf /var/lib/mysql/trash
 `
@@ -124,6 +124,9 @@ func databaseHarness(run func(t *testing.T, script string)) executorstest.Harnes
 	shop, other := newDatabase("acme", "shop"), newDatabase("ac-me", "wiki")
 	shop2 := shop
 	shop2.Charset, shop2.Collation, shop2.Purge = "latin1", "latin1_bin", true
+	moving := newDatabase("acme", "moving")
+	moving2 := moving
+	moving2.MovedTo = "db-2-0"
 	app := newDatabaseUser("acme", "app", "shop", schema.ReadWrite, "10.0.0.0/8", "192.0.2.7/32")
 	app.Limits = schema.UserLimits{Connections: 5}
 	app2 := app
@@ -137,7 +140,7 @@ func databaseHarness(run func(t *testing.T, script string)) executorstest.Harnes
 	return executorstest.Harness{
 		Kinds: []planner.Kind{planner.KindDatabase, planner.KindDatabaseUser},
 		Samples: []executorstest.Sample{
-			{Create: shop, Update: shop2, Keeps: true}, {Create: other, Keeps: true},
+			{Create: shop, Update: shop2, Keeps: true}, {Create: other, Keeps: true}, {Create: moving, Update: moving2, Keeps: true},
 			{Create: app, Update: app2}, {Create: reader},
 		},
 		Bad: []planner.Object{bad, foreign},
