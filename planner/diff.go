@@ -309,7 +309,7 @@ func (d *draft) usable(ref Ref) bool {
 	switch ref.Kind {
 	case KindNetwork, KindVolume, KindContainer, KindAgent:
 		return true
-	case KindZone, KindRRset:
+	case KindCatalog, KindZone, KindRRset:
 		return d.groupUsable(ref.Target) || d.isExternal(ref.Target)
 	case KindWebroot, KindDatabase, KindDatabaseUser, KindValkey, KindValkeyUser:
 		return d.groupUsable(ref.Target)

@@ -61,9 +61,12 @@ func equal(a, b Object) bool {
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.Job == b.Job && a.Login == b.Login && a.Type == b.Type && a.Version == b.Version &&
 			maps.Equal(a.Env, b.Env) && maps.Equal(a.Secrets, b.Secrets) && a.MemoryLimit == b.MemoryLimit && a.TaskLimit == b.TaskLimit &&
 			a.Schedule == b.Schedule && a.Timezone == b.Timezone && slices.Equal(a.Argv, b.Argv) && a.Timeout == b.Timeout && a.Concurrency == b.Concurrency
+	case Catalog:
+		b, ok := b.(Catalog)
+		return ok && sameCatalog(a, b)
 	case Zone:
 		b, ok := b.(Zone)
-		return ok && a.Hostmaster == b.Hostmaster && a.TTL == b.TTL && a.Signed == b.Signed && a.Kept == b.Kept && slices.Equal(a.Nameservers, b.Nameservers)
+		return ok && sameTransfer(a.Transfer, b.Transfer) && a.Hostmaster == b.Hostmaster && a.TTL == b.TTL && a.Signed == b.Signed && a.Kept == b.Kept && slices.Equal(a.Nameservers, b.Nameservers)
 	case RRset:
 		b, ok := b.(RRset)
 		return ok && a.Zone == b.Zone && a.FQDN == b.FQDN && a.Type == b.Type && a.TTL == b.TTL &&

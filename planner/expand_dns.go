@@ -18,6 +18,9 @@ type dnsTables struct {
 func (x *expansion) expandDNS() {
 	t := dnsTables{zones: map[string]*schema.Zone{}, explicit: map[[2]string]*schema.ZoneRecord{}}
 	byName := map[[2]string]*schema.Zone{}
+	for _, c := range x.clusters {
+		x.expandCatalog(c)
+	}
 	for i := range x.m.Zones {
 		z := &x.m.Zones[i]
 		t.zones[z.Domain] = z
@@ -47,7 +50,8 @@ func (x *expansion) expandDNS() {
 }
 
 func (x *expansion) expandZone(z *schema.Zone) {
-	at, ok := x.clusters[z.Cluster].nameServers()
+	c := x.clusters[z.Cluster]
+	at, ok := c.nameServers()
 	if !ok {
 		x.problemf("zone %s: cluster %s has no name servers; set infrastructure.powerdns of the cluster, or remove the zone", z.Domain, z.Cluster)
 		return
@@ -61,6 +65,10 @@ func (x *expansion) expandZone(z *schema.Zone) {
 		Meta:        Meta{Target: at.target, Name: z.Domain, From: ownerOf(z.Meta), On: at.ready},
 		Nameservers: nameservers, Hostmaster: x.m.Platform.Hostmaster, TTL: firstOf(z.TTL, x.m.Platform.TTL),
 		Signed: z.DNSSEC,
+	}
+	if t, needs := x.transferOf(c); t != nil {
+		o.Transfer, o.On = t, append(slices.Clone(o.On), needs...)
+		sortRefs(o.On)
 	}
 	x.noteSigning(o)
 	x.add(o)

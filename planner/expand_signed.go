@@ -25,6 +25,6 @@ func (x *expansion) keepZone(o Zone) {
 		x.notef("zone %s and its keys are deleted for good: nobody has declared it for %s", o.Name, days(x.live.Memory.KeepOf(KindZone)))
 		return
 	}
-	o.Kept, o.On = true, at.ready
+	o.Kept, o.Transfer, o.On = true, nil, at.ready
 	x.add(o)
 }

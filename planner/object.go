@@ -195,6 +195,12 @@ var decoders = map[Kind]func(Meta, []byte) (Object, error){
 		return o, err
 	},
 	KindCron: func(m Meta, b []byte) (Object, error) { o := Cron{}; err := strict(b, &o); o.Meta = m; return o, err },
+	KindCatalog: func(m Meta, b []byte) (Object, error) {
+		o := Catalog{}
+		err := strict(b, &o)
+		o.Meta = m
+		return o, err
+	},
 	KindZone: func(m Meta, b []byte) (Object, error) { o := Zone{}; err := strict(b, &o); o.Meta = m; return o, err },
 	KindCert: func(m Meta, b []byte) (Object, error) { o := Cert{}; err := strict(b, &o); o.Meta = m; return o, err },
 	KindBackend: func(m Meta, b []byte) (Object, error) {

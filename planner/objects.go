@@ -9,7 +9,7 @@ import "hostctl/schema"
 //	webroot                                          a web shard ("web-1"), applied through any ready node of it
 //	database, databaseuser                           a database shard ("db-1"), applied through the node that takes writes
 //	valkey, valkeyuser                               a Valkey shard ("valkey-1"), applied through its node
-//	zone, rrset                                      the DNS of a cluster ("eu-1-dns"), applied through any ready dns node
+//	catalog, zone, rrset                             the DNS of a cluster ("eu-1-dns"), applied through any ready dns node
 //	cert, backend, server, route                     a load-balancer node ("eu-1-lb-0")
 
 // Network is a Docker bridge network, one per cluster and host. Name: the cluster.
@@ -169,6 +169,8 @@ type Zone struct {
 	// Signed asks for DNSSEC. The name servers make the key when that is applied, so the key and its DS are no content.
 	Signed bool `json:"signed,omitempty"`
 	Kept   bool `json:"kept,omitempty"` // nobody declares it any more; it is empty, and its keys stay
+
+	Transfer *Transfer `json:"transfer,omitempty"` // nil: nobody copies it
 }
 
 // Ref implements Object.

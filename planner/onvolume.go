@@ -6,14 +6,14 @@ import (
 )
 
 // StoredOn returns what is stored on a volume with data, as kinds of objects of a target, and so is gone with it: a web
-// shard's files are its webroots, a service database is the zones and RRsets of its cluster's DNS,
+// shard's files are its webroots, a service database is the catalog, the zones and RRsets of its cluster's DNS,
 // a database node's the databases and their users.
 func StoredOn(volume Ref) (target string, kinds []Kind) {
 	if shard, ok := strings.CutSuffix(volume.Name, filesSuffix); ok {
 		return shard, []Kind{KindWebroot}
 	}
 	if cluster, ok := strings.CutSuffix(volume.Name, dbSuffix+databaseSuffix); ok {
-		return cluster + dnsSuffix, []Kind{KindZone, KindRRset}
+		return cluster + dnsSuffix, []Kind{KindCatalog, KindZone, KindRRset}
 	}
 	if shard, ok := strings.CutSuffix(volume.Name, mysqlSuffix); ok {
 		return shard, []Kind{KindDatabase, KindDatabaseUser}

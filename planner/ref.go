@@ -25,6 +25,7 @@ const (
 	KindValkey       Kind = "valkey"
 	KindValkeyUser   Kind = "valkeyuser"
 	KindCron         Kind = "cron"
+	KindCatalog      Kind = "catalog"
 	KindZone         Kind = "zone"
 	KindCert         Kind = "cert"
 	KindBackend      Kind = "backend"
@@ -36,7 +37,7 @@ const (
 // Ladder is every kind from the lowest rung up. Objects are made upwards and removed downwards.
 var Ladder = []Kind{
 	KindNetwork, KindVolume, KindContainer, KindAgent, KindSecret, KindUser, KindWebroot, KindRuntime,
-	KindVhost, KindDatabase, KindDatabaseUser, KindValkey, KindValkeyUser, KindCron, KindZone, KindCert, KindBackend, KindServer, KindRoute, KindRRset,
+	KindVhost, KindDatabase, KindDatabaseUser, KindValkey, KindValkeyUser, KindCron, KindCatalog, KindZone, KindCert, KindBackend, KindServer, KindRoute, KindRRset,
 }
 
 // Rung returns the place of a kind on the ladder, and whether there is such a kind. It is asked for every object and every
@@ -71,18 +72,20 @@ func (k Kind) Rung() (int, bool) {
 		return 12, true
 	case KindCron:
 		return 13, true
-	case KindZone:
+	case KindCatalog:
 		return 14, true
-	case KindCert:
+	case KindZone:
 		return 15, true
-	case KindBackend:
+	case KindCert:
 		return 16, true
-	case KindServer:
+	case KindBackend:
 		return 17, true
-	case KindRoute:
+	case KindServer:
 		return 18, true
-	case KindRRset:
+	case KindRoute:
 		return 19, true
+	case KindRRset:
+		return 20, true
 	}
 	return 0, false
 }

@@ -9,6 +9,7 @@ import (
 
 // checkZones checks that a zone is served, and that its own name servers have addresses.
 func (c *catalog) checkZones() {
+	c.checkTransfers()
 	for _, z := range c.zones.sound() {
 		if d := c.clusters.get("", z.v.Cluster); d != nil && !d.broken && d.v.PowerDNS.Count == 0 && d.v.ExternalPowerDNS == nil {
 			c.fail(&z.origin, "spec.cluster", "the cluster %s (%s) has no name servers; add infrastructure.powerdns there", d.meta.Name, d.meta.Position)

@@ -168,6 +168,7 @@ func decodeCluster(d *decoder, spec *yaml.Node) any {
 		ServiceDB: d.infrastructure(parts, "serviceDB"),
 	}
 	c.PowerDNS, c.ExternalPowerDNS = d.powerdns(parts)
+	c.Transfer = d.transfer(child(child(child(parts, "powerdns"), "managed"), "transfer"))
 	if prefix := parsed(d, subnet, ParseSubnet); prefix.IsValid() {
 		c.Subnet = prefix.String()
 	}

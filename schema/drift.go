@@ -18,7 +18,7 @@ const (
 
 // DriftKinds are the kinds of objects that a DriftPolicy may name, from the lowest rung of the planner's ladder up.
 var DriftKinds = []string{
-	"network", "volume", "container", "agent", "secret", "user", "webroot", "runtime", "vhost", "database", "databaseuser", "valkey", "valkeyuser", "cron", "zone", "cert", "backend", "server", "route", "rrset",
+	"network", "volume", "container", "agent", "secret", "user", "webroot", "runtime", "vhost", "database", "databaseuser", "valkey", "valkeyuser", "cron", "catalog", "zone", "cert", "backend", "server", "route", "rrset",
 }
 
 // DriftPolicy is what becomes of drift, by kind of object. The zero value corrects all of it.

@@ -38,6 +38,9 @@ func (d *decoder) powerdns(parts *yaml.Node) (Infrastructure, *ExternalPowerDNS)
 	}
 	if key := d.secret(child(external, "key")); key != nil {
 		e.Key = *key
+		if key.Generate {
+			d.fail(child(child(external, "key"), "generate"), "would make another key than the server has; use secretRef")
+		}
 	}
 	if ca := child(external, "ca"); ca != nil {
 		e.CA = d.value(ca, checkAbsPath)

@@ -184,6 +184,7 @@ type Cluster struct {
 	PowerDNS  Infrastructure // role dns
 	ServiceDB Infrastructure // role servicedb; Count is 1
 
+	Transfer         *Transfer         // of the zones on PowerDNS; nil: to nobody
 	ExternalPowerDNS *ExternalPowerDNS // in place of PowerDNS
 }
 

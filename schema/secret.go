@@ -155,6 +155,7 @@ func (l *loader) secrets(c *catalog) {
 			u.v.Password = &s
 		}
 	}
+	l.linkTransfers(c)
 	for _, d := range c.certificates.list {
 		d.v.Key = l.resolve(c, &d.origin, "spec.custom.keyRef", d.v.Key)
 	}

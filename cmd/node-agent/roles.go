@@ -63,8 +63,8 @@ func roleExecutors(ctx context.Context, c config, kept *blobs.Folder, folder *se
 		lb := checked.New(haproxy.New(haproxy.Options{Target: c.Node, Instance: c.Instance, Up: upWithin, Key: folder.Value}))
 		return map[planner.Kind]executors.Executor{planner.KindCert: lb, planner.KindBackend: lb, planner.KindServer: lb, planner.KindRoute: lb}, nil
 	case schema.RoleDNS:
-		dns := checked.New(powerdns.New(powerdns.Options{Target: c.Cluster + "-dns", Instance: c.Instance}))
-		return map[planner.Kind]executors.Executor{planner.KindZone: dns, planner.KindRRset: dns}, nil
+		dns := checked.New(powerdns.New(powerdns.Options{Target: c.Cluster + "-dns", Instance: c.Instance, Secret: folder.Value}))
+		return map[planner.Kind]executors.Executor{planner.KindCatalog: dns, planner.KindZone: dns, planner.KindRRset: dns}, nil
 	}
 	return nil, fmt.Errorf("HOSTCTL_ROLE: this version knows no role %q", c.Role)
 }

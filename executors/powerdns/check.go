@@ -36,6 +36,9 @@ func checkZone(o planner.Zone) error {
 	if err := schema.CheckMailAddress(o.Hostmaster); err != nil {
 		return executors.Errorf(executors.Refused, "zone %s: hostmaster %w", o.Name, err)
 	}
+	if err := checkTransfer(o); err != nil {
+		return err
+	}
 	return checkTTL(o.Name, o.TTL)
 }
 

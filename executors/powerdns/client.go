@@ -26,6 +26,12 @@ type zone struct {
 	DNSSEC     bool    `json:"dnssec"`
 	NSEC3Param string  `json:"nsec3param,omitempty"`
 	RRsets     []rrset `json:"rrsets,omitempty"`
+
+	// Of transfers. Nil leaves what there is.
+	Catalog *string   `json:"catalog,omitempty"`             // with trailing dot; "" is none
+	Keys    *[]string `json:"master_tsig_key_ids,omitempty"` // names of TSIG keys, with trailing dots
+
+	meta map[string][]string // metadata, of zones that are transferred; nil: not read
 }
 
 // rrset is an RRset as the API has it, or a change of one.

@@ -22,11 +22,15 @@ func TestExecutor(t *testing.T) {
 
 	executorstest.Test(t, executorstest.Harness{
 		New: func(t *testing.T) executors.Executor {
-			clean(t, "acme.example", "bolt.example", "crypt.example")
+			clean(t, "acme.example", "bolt.example", "crypt.example", "copied.example", "catalog.example", "keyed.example")
+			cleanKeys(t, "eu-1-transfer")
 			return executor()
 		},
-		Kinds: []planner.Kind{planner.KindZone, planner.KindRRset},
+		Kinds: []planner.Kind{planner.KindCatalog, planner.KindZone, planner.KindRRset},
 		Samples: []executorstest.Sample{
+			{Create: catalogZone("catalog.example", nil, "192.0.2.1", "2001:db8::1"), Update: catalogZone("catalog.example", nil, "192.0.2.2")},
+			{Create: catalogZone("keyed.example", transferKey("1"), "192.0.2.1"), Update: catalogZone("keyed.example", transferKey("2"), "192.0.2.1")},
+			{Create: copied(&planner.Transfer{Catalog: "catalog.example", Secondaries: []string{"192.0.2.1"}}), Update: copied(&planner.Transfer{Catalog: "keyed.example", Secondaries: []string{"192.0.2.2"}, Key: "eu-1-transfer"})},
 			{Create: acme, Update: acme2},
 			{Create: bolt, Update: signedZone("bolt.example")},
 			{Create: signedZone("crypt.example"), Update: keptZone("crypt.example")},
@@ -53,6 +57,22 @@ func TestExecutor(t *testing.T) {
 			},
 			"no longer signed": func(t *testing.T, _ executors.Executor) {
 				if code, text := api(t, http.MethodPut, "/zones/crypt.example.", `{"dnssec":false}`); code != http.StatusNoContent {
+					t.Fatalf("%d %s", code, text)
+				}
+			},
+			"who copies the zone": func(t *testing.T, _ executors.Executor) {
+				if code, text := api(t, http.MethodPut, "/zones/copied.example./metadata/ALLOW-AXFR-FROM", `{"kind":"ALLOW-AXFR-FROM","metadata":["0.0.0.0/0"]}`); code != http.StatusOK {
+					t.Fatalf("%d %s", code, text)
+				}
+			},
+			"no longer in the catalog": func(t *testing.T, _ executors.Executor) {
+				if code, text := api(t, http.MethodPut, "/zones/copied.example.", `{"catalog":""}`); code != http.StatusNoContent {
+					t.Fatalf("%d %s", code, text)
+				}
+			},
+			"another TSIG key": func(t *testing.T, _ executors.Executor) {
+				api(t, http.MethodDelete, "/tsigkeys/eu-1-transfer.", "")
+				if code, text := api(t, http.MethodPost, "/tsigkeys", `{"name":"eu-1-transfer","algorithm":"hmac-sha256","key":"AAAAAAAAAAAAAAAAAAAAAA=="}`); code != http.StatusCreated {
 					t.Fatalf("%d %s", code, text)
 				}
 			},

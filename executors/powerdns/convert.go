@@ -113,7 +113,7 @@ func same(a, b rrset) bool {
 func (z zone) objects(target string) []planner.Object {
 	name := relative(z.Name)
 	meta := func(name string) planner.Meta { return planner.Meta{Target: target, Name: name} }
-	o := planner.Zone{Meta: meta(name), Signed: z.DNSSEC, Kept: z.isKept()}
+	o := planner.Zone{Meta: meta(name), Signed: z.DNSSEC, Kept: z.isKept(), Transfer: z.transfer()}
 	var mname string
 	var out []planner.Object
 	for _, r := range z.RRsets {

@@ -31,33 +31,17 @@ func (z zone) isKept() bool { return strings.HasSuffix(z.Account, keptMark) }
 // looks for them needs nobody to carry the DS over.
 var published = map[string]string{"PUBLISH-CDS": "2", "PUBLISH-CDNSKEY": "1"}
 
-type metadata struct {
-	Kind     string   `json:"kind"`
-	Metadata []string `json:"metadata"`
-}
-
 // publishKeys has a signed zone answer CDS and CDNSKEY.
 // https://doc.powerdns.com/authoritative/domainmetadata.html#publish-cdnskey-publish-cds
 func (w *work) publishKeys(ctx context.Context, have zone) error {
 	if !w.make.Signed {
 		return nil
 	}
-	path := "/zones/" + url.PathEscape(have.Name) + "/metadata"
-	var all []metadata
-	if err := w.reader.call(ctx, http.MethodGet, path, nil, &all); err != nil {
-		return err
-	}
+	want := map[string][]string{}
 	for kind, value := range published {
-		want := metadata{Kind: kind, Metadata: []string{value}}
-		same := func(m metadata) bool { return m.Kind == want.Kind && slices.Equal(m.Metadata, want.Metadata) }
-		if slices.ContainsFunc(all, same) {
-			continue
-		}
-		if err := w.reader.call(ctx, http.MethodPut, path+"/"+kind, want, nil); err != nil {
-			return err
-		}
+		want[kind] = []string{value}
 	}
-	return nil
+	return w.reader.setMetadata(ctx, have.Name, want)
 }
 
 // cryptokey is a key of a zone as the API lists it, without its secret part.

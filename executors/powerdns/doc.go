@@ -6,5 +6,8 @@
 // (soa_edit_api), and RRsets that nobody applied are shown by Observe and left alone. On a server that others made, a zone
 // of theirs is taken over by changes that say so (planner.Change.Adopt), if the options allow it.
 //
+// A catalog is a zone of kind Producer with the TSIG key of all transfers; its members are primary zones. Nobody else's
+// zones are copied.
+//
 // The API: https://doc.powerdns.com/authoritative/http-api/zone.html
 package powerdns

@@ -90,7 +90,7 @@ func startServer(dir, id string) error {
 	if err := writeCertificates(dir, id+"-db", id+"-dns"); err != nil {
 		return err
 	}
-	open := "webserver-address=0.0.0.0\nwebserver-allow-from=0.0.0.0/0\n"
+	open := "webserver-address=0.0.0.0\nwebserver-allow-from=0.0.0.0/0\nxfr-cycle-interval=1\n"
 	if err := os.WriteFile(filepath.Join(dir, "test.conf"), []byte(open), 0o644); err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func writePEM(file, kind string, der []byte) error {
 }
 
 func options() powerdns.Options {
-	return powerdns.Options{Target: target, Instance: instance, URL: server.url, KeyFile: server.keyFile}
+	return powerdns.Options{Target: target, Instance: instance, URL: server.url, KeyFile: server.keyFile, Secret: secretOf}
 }
 
 func executor() *powerdns.Executor { return powerdns.New(options()) }

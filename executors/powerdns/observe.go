@@ -31,7 +31,7 @@ func (e *Executor) Observe(ctx context.Context) ([]planner.Object, error) {
 			return // removed since it was listed
 		}
 		if errs[i] = err; err == nil {
-			found[i] = z.objects(e.o.Target)
+			found[i], errs[i] = e.objectsOf(ctx, r, z)
 		}
 	})
 	if err := errors.Join(errs...); err != nil {
@@ -43,4 +43,13 @@ func (e *Executor) Observe(ctx context.Context) ([]planner.Object, error) {
 	}
 	slices.SortFunc(out, func(a, b planner.Object) int { return a.Ref().Compare(b.Ref()) })
 	return out, nil
+}
+
+// objectsOf returns what a zone is to the planner: a catalog, or a zone with its RRsets.
+func (e *Executor) objectsOf(ctx context.Context, r *reader, z zone) ([]planner.Object, error) {
+	if z.Kind != kindProducer || e.o.External {
+		return z.objects(e.o.Target), nil
+	}
+	o, err := e.catalogOf(ctx, r, z)
+	return []planner.Object{o}, err
 }

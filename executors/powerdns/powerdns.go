@@ -29,6 +29,8 @@ type Options struct {
 
 	// Key returns the API's key, in place of KeyFile. Its errors mustn't hold it.
 	Key func(ctx context.Context) (string, error)
+	// Secret returns the value of a secret of the node, for TSIG keys. Its errors mustn't hold it.
+	Secret func(planner.Held) ([]byte, error)
 	// External says that others made the server and may have zones on it: theirs are as they like in what isn't content, and
 	// the ways out lead to the repository.
 	External bool
@@ -127,6 +129,9 @@ func pick(cs []planner.Change, places []int) []planner.Change {
 	return out
 }
 
+// catalogWork begins the name of the work on a catalog zone: a zone of the same name is other work.
+const catalogWork = "catalog "
+
 // check returns the zone of a change, or why it can't be carried out.
 func check(c planner.Change) (zone string, err error) {
 	o := c.New
@@ -134,6 +139,11 @@ func check(c planner.Change) (zone string, err error) {
 		o = c.Old
 	}
 	switch o := o.(type) {
+	case planner.Catalog:
+		if c.New == nil {
+			return catalogWork + o.Name, checkDomain(o.Name)
+		}
+		return catalogWork + o.Name, checkCatalog(o)
 	case planner.Zone:
 		if c.New == nil {
 			return o.Name, checkDomain(o.Name)
@@ -145,13 +155,20 @@ func check(c planner.Change) (zone string, err error) {
 		}
 		return o.Zone, checkRRset(o)
 	}
-	return "", executors.Errorf(executors.Refused, "%s: DNS has zones and RRsets only", c.Ref())
+	return "", executors.Errorf(executors.Refused, "%s: DNS has catalogs, zones and RRsets only", c.Ref())
 }
 
 // applyZone applies the changes of one zone.
 func (e *Executor) applyZone(ctx context.Context, r *reader, name string, cs []planner.Change) []error {
 	if ctx.Err() != nil {
 		return executors.All(len(cs), executors.Errorf(executors.Canceled, "%w", ctx.Err()))
+	}
+	if strings.HasPrefix(name, catalogWork) {
+		errs := make([]error, len(cs))
+		for i, c := range cs {
+			errs[i] = e.applyCatalog(ctx, r, c)
+		}
+		return errs
 	}
 	w := work{reader: r, instance: e.o.Instance, name: name, external: e.o.External, mayAdopt: e.o.Adopt}
 	for _, c := range cs {
@@ -228,6 +245,7 @@ func (w *work) do(ctx context.Context) error {
 		if err := w.reader.patch(ctx, have.Name, edits); err != nil {
 			return err
 		}
+		w.reader.notify(ctx, have)
 	}
 	if w.gone {
 		return w.remove(ctx, have)
@@ -281,6 +299,9 @@ func (w *work) create(ctx context.Context) (have zone, err error) {
 func (w *work) settings() zone {
 	yes := true
 	z := zone{Kind: kindNative, Account: w.instance, APIRectify: &yes, SOAEditAPI: "DEFAULT", DNSSEC: w.make.Signed}
+	if !w.external {
+		z.setTransfer(w.make.Transfer)
+	}
 	if w.make.Kept {
 		z.Account += keptMark
 	}
@@ -296,14 +317,22 @@ func (w *work) settle(ctx context.Context, have zone) error {
 	if w.external && have.Kind == kindPrimary {
 		want.Kind = have.Kind // it has secondaries that nobody told us of
 	}
-	if have.Kind == want.Kind && have.Account == want.Account && have.APIRectify != nil && *have.APIRectify && have.SOAEditAPI == want.SOAEditAPI && have.sameSigning(want) {
-		return w.publishKeys(ctx, have)
-	}
-	w.reader.seen.forget(have.Name)
-	if err := w.reader.set(ctx, have.Name, want); err != nil {
+	if err := w.settleTransfer(ctx, have); err != nil { // first: one that isn't a primary any more isn't looked at again
 		return err
 	}
+	if !have.settled(want) {
+		w.reader.seen.forget(have.Name)
+		if err := w.reader.set(ctx, have.Name, want); err != nil {
+			return err
+		}
+	}
 	return w.publishKeys(ctx, have)
+}
+
+// settled reports whether a zone has the settings that it should have.
+func (z zone) settled(want zone) bool {
+	return z.Kind == want.Kind && z.Account == want.Account && z.APIRectify != nil && *z.APIRectify && z.SOAEditAPI == want.SOAEditAPI &&
+		z.sameSigning(want) && z.sameTransfer(want)
 }
 
 // edits returns the changes of RRsets that differ, removals first.

@@ -48,7 +48,7 @@ func (e *Executor) Present(ctx context.Context, refs []planner.Ref) (map[planner
 			return
 		}
 		if errs[i] = err; err == nil {
-			found[i] = z.objects(e.o.Target)
+			found[i], errs[i] = e.objectsOf(ctx, reader, z)
 		}
 	})
 	if err := errors.Join(errs...); err != nil {
@@ -85,6 +85,8 @@ func keysOf(r planner.Ref) (zone string, keys []key, ok bool) {
 	case planner.KindZone:
 		apex := absolute(r.Name)
 		return r.Name, []key{{apex, "SOA"}, {apex, "NS"}}, checkDomain(r.Name) == nil
+	case planner.KindCatalog:
+		return r.Name, []key{{absolute(r.Name), "SOA"}}, checkDomain(r.Name) == nil
 	case planner.KindRRset:
 		zone, rest, _ := strings.Cut(r.Name, "/")
 		end := strings.LastIndexByte(rest, '/')

@@ -45,7 +45,7 @@ func (s *seen) as(listed zone, trust time.Duration) (zone, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.zones[listed.Name]
-	same := ok && r.zone.Serial == listed.Serial && r.zone.Account == listed.Account && r.zone.Kind == listed.Kind
+	same := ok && r.zone.Serial == listed.Serial && r.zone.Account == listed.Account && r.zone.Kind == listed.Kind && r.zone.catalog() == listed.catalog()
 	return r.zone, same && time.Since(r.at) < trust
 }
 
@@ -67,6 +67,8 @@ type reader struct {
 	seen   *seen
 	listed map[string]zone // nil: not listed
 	trust  time.Duration   // in what was seen before; 0 is none
+
+	external bool // how zones are transferred is others' business
 }
 
 func (e *Executor) newReader(ctx context.Context, zones int, trust time.Duration) (*reader, error) {
@@ -74,7 +76,7 @@ func (e *Executor) newReader(ctx context.Context, zones int, trust time.Duration
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{client: c, seen: &e.seen, trust: trust}
+	r := &reader{client: c, seen: &e.seen, trust: trust, external: e.o.External}
 	if zones <= few {
 		return r, nil
 	}
@@ -117,6 +119,9 @@ func (r *reader) isListed(name string) bool {
 // readAnew is read without what was seen before.
 func (r *reader) readAnew(ctx context.Context, name string, only []key) (zone, error) {
 	z, err := r.zone(ctx, name, only)
+	if err == nil && !r.external && (z.Kind == kindPrimary || z.Kind == kindProducer) {
+		z.meta, err = r.metadata(ctx, name)
+	}
 	if err == nil && len(only) == 0 {
 		r.seen.note(z)
 	}

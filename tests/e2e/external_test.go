@@ -233,7 +233,7 @@ func TestExternalPowerDNS(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	said := s.isNotTaken(p)
-	said += s.isAdopted(p)
+	said += s.isAdopted()
 	said += s.isDriven(p)
 	s.keptKey(p, said)
 }
@@ -264,7 +264,7 @@ func (s *site) isNotTaken(p *stranger) string {
 }
 
 // isAdopted takes over what is there, as the plan has shown it.
-func (s *site) isAdopted(p *stranger) string {
+func (s *site) isAdopted() string {
 	s.t.Helper()
 	s.edit("# adopt", "adopt: true")
 	printed := s.push("Take over what is there")

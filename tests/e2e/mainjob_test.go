@@ -38,6 +38,7 @@ func TestMainJob(t *testing.T) {
 	t.Run("a node that is gone comes back", s.nodeGone)
 	t.Run("a container edited by hand is put right", s.drift)
 	t.Run("a zone is signed", s.signed)
+	t.Run("who has the key copies the zones", s.transferred)
 	t.Run("a removed site is no longer served and comes back with its files", s.revert)
 }
 
