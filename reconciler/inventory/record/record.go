@@ -58,7 +58,7 @@ func Compare(found map[string]Found, cs []planner.Change) error {
 // fits reports whether a change may start from what was found. What is gone is nothing; to delete it is as good as done,
 // whatever it was.
 func (f Found) fits(c planner.Change) bool {
-	if c.Adopt && f.Hash == "" {
+	if c.Adopt && (f.Hash == "" || f.Gone) {
 		return true // what is there was nobody's: the far side compares it
 	}
 	if f.Gone {
