@@ -55,7 +55,7 @@ func (r *Reconciler) Rebuild(ctx context.Context, tree schema.Tree, commit strin
 	if err := s.all(ctx, hostTargets(manifest)); err != nil {
 		return Rebuilt{}, err
 	}
-	if len(s.there) == 0 {
+	if len(s.there) == 0 && len(manifest.Hosts) > 0 {
 		return Rebuilt{}, fmt.Errorf("no host of this repository holds anything of instance %s; the label hostctl.instance of the platform's containers says which it is", live.Instance)
 	}
 	plan, err := r.planFrom(manifest, live, s.there)
@@ -64,6 +64,9 @@ func (r *Reconciler) Rebuild(ctx context.Context, tree schema.Tree, commit strin
 	}
 	if err := s.all(ctx, s.nodes(plan.Targets)); err != nil {
 		return Rebuilt{}, err
+	}
+	if len(s.there) == 0 {
+		return Rebuilt{}, fmt.Errorf("nothing of instance %s is on the name servers of this repository; the account of the platform's zones says which it is", live.Instance)
 	}
 	if plan, err = r.planFrom(manifest, live, s.there); err != nil { // again: now the uids are known
 		return Rebuilt{}, err

@@ -22,7 +22,7 @@ func (w *work) owns(have zone) error {
 	case theirs == w.instance:
 		return nil
 	case instanceID.MatchString(theirs) || theirs != "" && !w.external:
-		return executors.Errorf(executors.Conflict, "zone %s belongs to the inventory %q, not to %q", w.name, theirs, w.instance)
+		return executors.Errorf(executors.Conflict, "zone %s belongs to the inventory %q, not to %q; if that one is lost, 'hostctl inventory rebuild --instance %s' makes it again", w.name, theirs, w.instance, theirs)
 	case w.external && have.Kind != kindNative && have.Kind != kindPrimary:
 		return executors.Errorf(executors.Conflict, "zone %s is a %s zone there, and its records come from elsewhere; make it a primary one, or take it out of the repository", w.name, have.Kind)
 	case w.mayAdopt && w.adopt:

@@ -235,6 +235,7 @@ func TestExternalPowerDNS(t *testing.T) {
 	said := s.isNotTaken(p)
 	said += s.isAdopted()
 	said += s.isDriven(p)
+	said += s.isFoundAgain()
 	s.keptKey(p, said)
 }
 
@@ -297,7 +298,26 @@ func (s *site) isDriven(p *stranger) string {
 	return printed
 }
 
-// keptKey looks for the API's key in all that was printed, and in every file of the platform: the inventory, plans, logs.
+// isFoundAgain loses the inventory: it is made again from what the name servers hold.
+func (s *site) isFoundAgain() string {
+	s.t.Helper()
+	st, err := s.Status(s.t.Context())
+	s.must(err)
+	s.StopHostd()
+	s.loseInventory()
+	printed, err := s.Hostctl(s.t.Context(), "inventory", "rebuild", "-C", s.Repo(), "--instance", st.Instance)
+	if err != nil || strings.Contains(printed, "Declared and not there") {
+		s.t.Fatalf("rebuild: %v\n%s", err, printed)
+	}
+	s.wantNoChanges()
+	s.startObserving()
+	s.edit("values: [192.0.2.27]", "values: [192.0.2.28]")
+	printed += s.push("acme: one more moves")
+	s.wantAddress("more.acme.test", "192.0.2.28")
+	return printed
+}
+
+// keptKey looks for the API's key in all that was printed, and in every file of the platform.
 func (s *site) keptKey(p *stranger, said string) {
 	s.t.Helper()
 	for _, args := range [][]string{{"status", "--json"}, {"history"}, {"plan", "-C", s.Clone(), "--json"}, {"inventory", "backup", filepath.Join(s.Dir, "backup.json")}} {
@@ -310,6 +330,12 @@ func (s *site) keptKey(p *stranger, said string) {
 	if holdsAny(said, forms(p.key)) {
 		s.t.Errorf("the key was printed:\n%s", said)
 	}
+	s.wantInNoFile(p.key)
+}
+
+// wantInNoFile looks for a value in every file of the platform outside of nodes: the inventory, plans, logs, the clone.
+func (s *site) wantInNoFile(value string) {
+	s.t.Helper()
 	read := 0
 	s.must(filepath.WalkDir(s.Dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
@@ -320,8 +346,8 @@ func (s *site) keptKey(p *stranger, said string) {
 			return nil // a file of a moment
 		}
 		read++
-		if holdsAny(string(b), forms(p.key)) {
-			s.t.Errorf("%s holds the key", path)
+		if holdsAny(string(b), forms(value)) {
+			s.t.Errorf("%s holds the value", path)
 		}
 		return err
 	}))

@@ -28,6 +28,7 @@ func (s *site) transferred(t *testing.T) {
 		}
 	}
 	s.wantNoChanges()
+	s.wantInNoFile(strings.TrimSpace(value))
 	s.edit(with, was)
 	s.push("Nobody copies the zones")
 	if out, ok := s.axfr("acme.test", key); ok {
