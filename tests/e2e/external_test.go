@@ -75,9 +75,15 @@ security-poll-suffix=
 		t.Fatal(err)
 	}
 	s.docker("start", id+"-dns")
-	at := s.address(id + "-dns")
-	s.api, s.dns = "http://"+at+":8081", at+":53"
-	if err := platform.Until(t.Context(), 2*time.Minute, func() error { _, err := s.try(http.MethodGet, "", ""); return err }); err != nil {
+	if err := platform.Until(t.Context(), 3*time.Minute, func() error { // until its database is there it ends, and starts with another address
+		at := s.address(id + "-dns")
+		if at == "" {
+			return errors.New("PowerDNS doesn't run")
+		}
+		s.api, s.dns = "http://"+at+":8081", at+":53"
+		_, err := s.try(http.MethodGet, "", "")
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	s.putTLS(dir)
@@ -118,7 +124,8 @@ func (s *stranger) try(method, path, body string) (string, error) {
 		return "", err
 	}
 	req.Header.Set("X-API-Key", s.key)
-	resp, err := http.DefaultClient.Do(req)
+	client := http.Client{Timeout: 10 * time.Second}
+	resp, err := client.Do(req)
 	if err != nil {
 		return "", err
 	}
@@ -215,12 +222,13 @@ func TestExternalPowerDNS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{Platform: platform.Platform{Bin: programs, Dir: dir, Out: out}, t: t, out: out, release: func() {}}
-	t.Cleanup(s.remove)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p := newStranger(t, dir)
-	s.at.DNS = p.dns
 	p.does(http.MethodPost, "/zones", acmeTest)
+	s := &site{Platform: platform.Platform{Bin: programs, Dir: dir, Out: out}, t: t, out: out, release: func() {}}
+	s.at.DNS = p.dns
 	s.must(s.Init(t.Context()))
+	t.Cleanup(s.remove)
 	s.startObserving()
 	s.must(s.MakeClone(t.Context()))
 	for name, text := range externalFiles(p) {
