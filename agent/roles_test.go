@@ -19,7 +19,7 @@ func TestRoles(t *testing.T) {
 		kinds      []string
 	}{
 		{string(schema.RoleLB), "eu-1-lb-0", []string{"backend", "cert", "route", "secret", "server"}},
-		{string(schema.RoleDNS), "eu-1-dns-0", []string{"rrset", "secret", "zone"}},
+		{string(schema.RoleDNS), "eu-1-dns-0", []string{"catalog", "rrset", "secret", "zone"}},
 		{string(schema.RoleServiceDB), "eu-1-db-0", nil},
 	} {
 		t.Run(c.role, func(t *testing.T) {
