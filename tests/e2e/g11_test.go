@@ -42,6 +42,30 @@ const canaryNode = "web-1-1"
 var secretFields = []secretField{
 	{"site-password", "    SHOP_CURRENCY: EUR\n", "    SHOP_PASSWORD: %s\n", false, page("SHOP_PASSWORD"), webFiles},
 	{"site-token", "    SHOP_CURRENCY: EUR\n", "    SHOP_TOKEN: %s\n", true, page("SHOP_TOKEN"), webFiles},
+	{"db-password", "  users:\n", "    - {name: given, privileges: readonly, password: %s}\n", false, passwordOf("given"), databaseFiles},
+	{"db-generated", "  users:\n", "    - {name: made, privileges: readonly, password: %s}\n", true, passwordOf("made"), databaseFiles},
+}
+
+var databaseFiles = map[string]allowed{"/var/lib/hostctl/secrets/": "db-1-"}
+
+// secretDatabase is what the fields of database users are put into.
+const secretDatabase = `apiVersion: hosting/v1
+kind: Database
+metadata: {name: vault}
+spec:
+  users:
+`
+
+// passwordOf reads the password of a database user where MySQL's hash of it was made from, if MySQL has one.
+func passwordOf(user string) func(*site) string {
+	return func(s *site) string {
+		hashes := s.docker("exec", s.container("db-1-0"), "mysql", "-N", "-e", "SELECT COUNT(*) FROM mysql.user WHERE LENGTH(authentication_string) = 70 AND User = 'acme_"+user+"'")
+		if strings.TrimSpace(hashes) == "0" {
+			return "MySQL has no hash"
+		}
+		_, value, _ := strings.Cut(s.docker("exec", s.container("db-1-0"), "cat", "/var/lib/hostctl/secrets/acme/databaseuser/"+user+"/password"), "\n")
+		return value
+	}
 }
 
 // page reads a variable of the shop as a visitor of its page has it printed.
@@ -67,6 +91,9 @@ func TestG11_ASecretIsWhereItIsReadAndNowhereElse(t *testing.T) {
 	s.git("commit", "--quiet", "--allow-empty", "-m", "Nothing yet") // a plan is one of a repository with a commit
 	s.must(os.WriteFile(filepath.Join(s.Clone(), "tenants/acme/shop/public/secret.php"), []byte("<?php echo getenv($_GET['name']);\n"), 0o644))
 	s.must(os.WriteFile(filepath.Join(s.Clone(), "tenants/acme/canary-job.yaml"), []byte(canaryJob), 0o644))
+	s.must(os.WriteFile(filepath.Join(s.Clone(), "clusters/eu-1/db.yaml"), []byte(databaseCluster), 0o644))
+	s.must(os.WriteFile(filepath.Join(s.Clone(), "tenants/acme/database.yaml"), []byte(secretDatabase), 0o644))
+	s.edit("shards: {web: web-1}", "shards: {web: web-1, database: db-1}")
 	for _, f := range secretFields {
 		s.edit(f.after, f.after+fmt.Sprintf(f.yaml, f.reference()))
 		if !f.made {
