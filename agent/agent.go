@@ -48,6 +48,7 @@ type Options struct {
 	Store     *Store
 	Blobs     *blobs.Folder
 	Executors map[planner.Kind]executors.Executor // by the kind of what they apply; one may stand under several kinds
+	Sites     Sites                               // that other nodes may bring to theirs; nil: none
 	Log       *slog.Logger                        // nil logs nothing
 
 	// Alone says that the node is the only one of its group: what is the group's is its own to look after.
@@ -102,7 +103,7 @@ func (a *Agent) server(c credentials.TransportCredentials) *grpc.Server {
 		grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(a.unaryPanics), grpc.ChainStreamInterceptor(a.streamPanics),
+		grpc.ChainUnaryInterceptor(a.unaryPanics, a.unaryCaller), grpc.ChainStreamInterceptor(a.streamPanics, a.streamCaller),
 	)
 	h := health.NewServer()
 	h.SetServingStatus(agentpb.Agent_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)

@@ -53,6 +53,10 @@ func differValue(path string, a, b any, lines *[]string) {
 	la, aIsList := a.([]any)
 	lb, bIsList := b.([]any)
 	switch {
+	case path == "copyOf":
+		if x, y := show(ma["shard"]), show(mb["shard"]); x != y {
+			*lines = append(*lines, fmt.Sprintf("%s: %s → %s", path, x, y))
+		}
 	case path == "chain":
 		if a != b {
 			*lines = append(*lines, path+": another")

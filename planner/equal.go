@@ -27,7 +27,7 @@ func equal(a, b Object) bool {
 	case Webroot:
 		b, ok := b.(Webroot)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.UID == b.UID && a.DocumentRoot == b.DocumentRoot &&
-			a.Kept == b.Kept && a.Purge == b.Purge && slices.Equal(a.Files, b.Files)
+			a.Kept == b.Kept && a.Purge == b.Purge && a.MovesTo == b.MovesTo && sameCopy(a.CopyOf, b.CopyOf) && slices.Equal(a.Files, b.Files)
 	case Runtime:
 		b, ok := b.(Runtime)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.Type == b.Type && a.Version == b.Version &&
@@ -38,7 +38,7 @@ func equal(a, b Object) bool {
 		b, ok := b.(Vhost)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.DocumentRoot == b.DocumentRoot && a.Type == b.Type &&
 			a.Version == b.Version && slices.Equal(a.Hostnames, b.Hostnames) && slices.Equal(a.Redirects, b.Redirects) &&
-			a.Serving.Equal(b.Serving) && a.Suspended == b.Suspended && slices.Equal(a.Front, b.Front)
+			a.Serving.Equal(b.Serving) && a.Suspended == b.Suspended && slices.Equal(a.Front, b.Front) && a.Quiet == b.Quiet
 	case Database:
 		b, ok := b.(Database)
 		return ok && a.Tenant == b.Tenant && a.Schema == b.Schema && a.Charset == b.Charset && a.Collation == b.Collation &&
@@ -85,6 +85,10 @@ func equal(a, b Object) bool {
 		return ok && a.Backend == b.Backend && a.Redirect == b.Redirect && a.Code == b.Code && a.ForceHTTPS == b.ForceHTTPS && samePointed(a.HSTS, b.HSTS)
 	}
 	return HashOf(a) == HashOf(b)
+}
+
+func sameCopy(a, b *Copy) bool {
+	return a == b || a != nil && b != nil && a.Shard == b.Shard && slices.Equal(a.Nodes, b.Nodes)
 }
 
 // samePointed compares what may be absent.

@@ -109,6 +109,20 @@ type Webroot struct {
 	Files        []schema.ContentFile `json:"files,omitempty"`        // put in place; empty: a placeholder into an empty folder only
 	Kept         bool                 `json:"kept,omitempty"`         // nobody declares it any more; its data stays, nothing serves it
 	Purge        bool                 `json:"purge,omitempty"`        // deletionPolicy: Delete; where nobody declares it any more it is deleted with its data
+	MovesTo      string               `json:"movesTo,omitempty"`      // the shard whose nodes may bring it there
+	CopyOf       *Copy                `json:"copyOf,omitempty"`       // it is being brought from another shard, and nothing leads to it yet
+}
+
+// Copy says where the files of a webroot are brought from.
+type Copy struct {
+	Shard string `json:"shard"`
+	Nodes []Peer `json:"nodes"` // that have them, the ones to be asked first in front
+}
+
+// Peer is a node as another one reaches its agent.
+type Peer struct {
+	Node    string `json:"node"`
+	Address string `json:"address"` // host:port
 }
 
 // Ref implements Object.
@@ -154,6 +168,7 @@ type Vhost struct {
 	Serving      schema.Serving     `json:"serving,omitzero"`
 	Front        []string           `json:"front,omitempty"`     // addresses of load balancers, whose word on who the client is counts; empty: of all that come from private networks; sorted
 	Suspended    bool               `json:"suspended,omitempty"` // all is answered with 503, by the web server alone
+	Quiet        bool               `json:"quiet,omitempty"`     // requests that may write are answered with 503: its files are just leaving
 }
 
 // Ref implements Object.

@@ -65,7 +65,7 @@ var rooms = map[string][]string{
 	"flag":                                  {"cmd/..."},
 	"go.etcd.io/bbolt":                      {"agent", "agent/..."},
 	"github.com/go-sql-driver/mysql":        {"agent/mysql"},
-	"google.golang.org/grpc":                {"agent", "agent/agentpb", "executors/remote", "cmd/node-agent"},
+	"google.golang.org/grpc":                {"agent", "agent/transfer", "agent/agentpb", "executors/remote", "cmd/node-agent"},
 	"github.com/prometheus":                 {"reconciler/web"},
 	"log/slog":                              {"cmd/...", "reconciler", "reconciler/...", "agent", "agent/..."},
 }

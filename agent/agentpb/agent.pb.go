@@ -1106,6 +1106,316 @@ func (x *Usage) GetFiles() int64 {
 	return 0
 }
 
+type EntriesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Site          string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"` // "<tenant>.<webroot>"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntriesRequest) Reset() {
+	*x = EntriesRequest{}
+	mi := &file_agent_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntriesRequest) ProtoMessage() {}
+
+func (x *EntriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntriesRequest.ProtoReflect.Descriptor instead.
+func (*EntriesRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *EntriesRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+type EntryList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entries       []*Entry               `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"` // folders stand before what is in them
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntryList) Reset() {
+	*x = EntryList{}
+	mi := &file_agent_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntryList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntryList) ProtoMessage() {}
+
+func (x *EntryList) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntryList.ProtoReflect.Descriptor instead.
+func (*EntryList) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *EntryList) GetEntries() []*Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+// Entry is a folder, a plain file or a symlink.
+type Entry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`  // beneath the site's folder
+	Mode          uint32                 `protobuf:"varint,2,opt,name=mode,proto3" json:"mode,omitempty"` // as stat(2) has it, with the type
+	Uid           uint32                 `protobuf:"varint,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	Gid           uint32                 `protobuf:"varint,4,opt,name=gid,proto3" json:"gid,omitempty"`
+	Size          int64                  `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`         // of a file
+	Modified      int64                  `protobuf:"varint,6,opt,name=modified,proto3" json:"modified,omitempty"` // nanoseconds since 1970, of a file
+	Link          []byte                 `protobuf:"bytes,7,opt,name=link,proto3" json:"link,omitempty"`          // what a symlink holds
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Entry) Reset() {
+	*x = Entry{}
+	mi := &file_agent_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Entry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Entry) ProtoMessage() {}
+
+func (x *Entry) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Entry.ProtoReflect.Descriptor instead.
+func (*Entry) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Entry) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *Entry) GetMode() uint32 {
+	if x != nil {
+		return x.Mode
+	}
+	return 0
+}
+
+func (x *Entry) GetUid() uint32 {
+	if x != nil {
+		return x.Uid
+	}
+	return 0
+}
+
+func (x *Entry) GetGid() uint32 {
+	if x != nil {
+		return x.Gid
+	}
+	return 0
+}
+
+func (x *Entry) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Entry) GetModified() int64 {
+	if x != nil {
+		return x.Modified
+	}
+	return 0
+}
+
+func (x *Entry) GetLink() []byte {
+	if x != nil {
+		return x.Link
+	}
+	return nil
+}
+
+type ContentsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Site          string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	Paths         [][]byte               `protobuf:"bytes,2,rep,name=paths,proto3" json:"paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContentsRequest) Reset() {
+	*x = ContentsRequest{}
+	mi := &file_agent_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContentsRequest) ProtoMessage() {}
+
+func (x *ContentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContentsRequest.ProtoReflect.Descriptor instead.
+func (*ContentsRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ContentsRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *ContentsRequest) GetPaths() [][]byte {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+// Chunk is a part of a file: those of one file follow each other, from its beginning.
+type Chunk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"` // of the path in the request
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	Sum           []byte                 `protobuf:"bytes,3,opt,name=sum,proto3" json:"sum,omitempty"`          // SHA-256 of all that the file's chunks hold, in the last one; empty in those before
+	Gone          bool                   `protobuf:"varint,4,opt,name=gone,proto3" json:"gone,omitempty"`       // there is no such file any more
+	Changed       bool                   `protobuf:"varint,5,opt,name=changed,proto3" json:"changed,omitempty"` // the file changed while it was read: what was sent isn't to be relied on
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Chunk) Reset() {
+	*x = Chunk{}
+	mi := &file_agent_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Chunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Chunk) ProtoMessage() {}
+
+func (x *Chunk) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
+func (*Chunk) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Chunk) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Chunk) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *Chunk) GetSum() []byte {
+	if x != nil {
+		return x.Sum
+	}
+	return nil
+}
+
+func (x *Chunk) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
+func (x *Chunk) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
 var File_agent_proto protoreflect.FileDescriptor
 
 const file_agent_proto_rawDesc = "" +
@@ -1186,7 +1496,28 @@ const file_agent_proto_rawDesc = "" +
 	"\x06memory\x18\x03 \x01(\x03R\x06memory\x12\x10\n" +
 	"\x03cpu\x18\x04 \x01(\x03R\x03cpu\x12\x12\n" +
 	"\x04disk\x18\x05 \x01(\x03R\x04disk\x12\x14\n" +
-	"\x05files\x18\x06 \x01(\x03R\x05files2\x88\x04\n" +
+	"\x05files\x18\x06 \x01(\x03R\x05files\"$\n" +
+	"\x0eEntriesRequest\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\">\n" +
+	"\tEntryList\x121\n" +
+	"\aentries\x18\x01 \x03(\v2\x17.hostctl.agent.v1.EntryR\aentries\"\x97\x01\n" +
+	"\x05Entry\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x12\n" +
+	"\x04mode\x18\x02 \x01(\rR\x04mode\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\rR\x03uid\x12\x10\n" +
+	"\x03gid\x18\x04 \x01(\rR\x03gid\x12\x12\n" +
+	"\x04size\x18\x05 \x01(\x03R\x04size\x12\x1a\n" +
+	"\bmodified\x18\x06 \x01(\x03R\bmodified\x12\x12\n" +
+	"\x04link\x18\a \x01(\fR\x04link\";\n" +
+	"\x0fContentsRequest\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12\x14\n" +
+	"\x05paths\x18\x02 \x03(\fR\x05paths\"q\n" +
+	"\x05Chunk\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x12\x10\n" +
+	"\x03sum\x18\x03 \x01(\fR\x03sum\x12\x12\n" +
+	"\x04gone\x18\x04 \x01(\bR\x04gone\x12\x18\n" +
+	"\achanged\x18\x05 \x01(\bR\achanged2\x9e\x05\n" +
 	"\x05Agent\x12E\n" +
 	"\x05Hello\x12\x1e.hostctl.agent.v1.HelloRequest\x1a\x1c.hostctl.agent.v1.HelloReply\x12D\n" +
 	"\fMissingBlobs\x12\x19.hostctl.agent.v1.BlobIDs\x1a\x19.hostctl.agent.v1.BlobIDs\x12E\n" +
@@ -1194,7 +1525,9 @@ const file_agent_proto_rawDesc = "" +
 	"\x05Apply\x12\x1e.hostctl.agent.v1.ApplyRequest\x1a\x1c.hostctl.agent.v1.ApplyReply\x12O\n" +
 	"\aObserve\x12 .hostctl.agent.v1.ObserveRequest\x1a .hostctl.agent.v1.ObservedObject0\x01\x12N\n" +
 	"\aPresent\x12 .hostctl.agent.v1.PresentRequest\x1a\x1f.hostctl.agent.v1.PresentObject0\x01\x12C\n" +
-	"\x05Watch\x12\x1e.hostctl.agent.v1.WatchRequest\x1a\x18.hostctl.agent.v1.Report0\x01B\x17Z\x15hostctl/agent/agentpbb\x06proto3"
+	"\x05Watch\x12\x1e.hostctl.agent.v1.WatchRequest\x1a\x18.hostctl.agent.v1.Report0\x01\x12J\n" +
+	"\aEntries\x12 .hostctl.agent.v1.EntriesRequest\x1a\x1b.hostctl.agent.v1.EntryList0\x01\x12H\n" +
+	"\bContents\x12!.hostctl.agent.v1.ContentsRequest\x1a\x17.hostctl.agent.v1.Chunk0\x01B\x17Z\x15hostctl/agent/agentpbb\x06proto3"
 
 var (
 	file_agent_proto_rawDescOnce sync.Once
@@ -1208,57 +1541,67 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_agent_proto_goTypes = []any{
-	(*HelloRequest)(nil),   // 0: hostctl.agent.v1.HelloRequest
-	(*HelloReply)(nil),     // 1: hostctl.agent.v1.HelloReply
-	(*BlobIDs)(nil),        // 2: hostctl.agent.v1.BlobIDs
-	(*Blob)(nil),           // 3: hostctl.agent.v1.Blob
-	(*PutBlobsReply)(nil),  // 4: hostctl.agent.v1.PutBlobsReply
-	(*ApplyRequest)(nil),   // 5: hostctl.agent.v1.ApplyRequest
-	(*DriftPolicy)(nil),    // 6: hostctl.agent.v1.DriftPolicy
-	(*Change)(nil),         // 7: hostctl.agent.v1.Change
-	(*ApplyReply)(nil),     // 8: hostctl.agent.v1.ApplyReply
-	(*Result)(nil),         // 9: hostctl.agent.v1.Result
-	(*ObserveRequest)(nil), // 10: hostctl.agent.v1.ObserveRequest
-	(*ObservedObject)(nil), // 11: hostctl.agent.v1.ObservedObject
-	(*PresentRequest)(nil), // 12: hostctl.agent.v1.PresentRequest
-	(*PresentObject)(nil),  // 13: hostctl.agent.v1.PresentObject
-	(*WatchRequest)(nil),   // 14: hostctl.agent.v1.WatchRequest
-	(*Report)(nil),         // 15: hostctl.agent.v1.Report
-	(*Part)(nil),           // 16: hostctl.agent.v1.Part
-	(*Difference)(nil),     // 17: hostctl.agent.v1.Difference
-	(*Usage)(nil),          // 18: hostctl.agent.v1.Usage
-	nil,                    // 19: hostctl.agent.v1.DriftPolicy.KindsEntry
+	(*HelloRequest)(nil),    // 0: hostctl.agent.v1.HelloRequest
+	(*HelloReply)(nil),      // 1: hostctl.agent.v1.HelloReply
+	(*BlobIDs)(nil),         // 2: hostctl.agent.v1.BlobIDs
+	(*Blob)(nil),            // 3: hostctl.agent.v1.Blob
+	(*PutBlobsReply)(nil),   // 4: hostctl.agent.v1.PutBlobsReply
+	(*ApplyRequest)(nil),    // 5: hostctl.agent.v1.ApplyRequest
+	(*DriftPolicy)(nil),     // 6: hostctl.agent.v1.DriftPolicy
+	(*Change)(nil),          // 7: hostctl.agent.v1.Change
+	(*ApplyReply)(nil),      // 8: hostctl.agent.v1.ApplyReply
+	(*Result)(nil),          // 9: hostctl.agent.v1.Result
+	(*ObserveRequest)(nil),  // 10: hostctl.agent.v1.ObserveRequest
+	(*ObservedObject)(nil),  // 11: hostctl.agent.v1.ObservedObject
+	(*PresentRequest)(nil),  // 12: hostctl.agent.v1.PresentRequest
+	(*PresentObject)(nil),   // 13: hostctl.agent.v1.PresentObject
+	(*WatchRequest)(nil),    // 14: hostctl.agent.v1.WatchRequest
+	(*Report)(nil),          // 15: hostctl.agent.v1.Report
+	(*Part)(nil),            // 16: hostctl.agent.v1.Part
+	(*Difference)(nil),      // 17: hostctl.agent.v1.Difference
+	(*Usage)(nil),           // 18: hostctl.agent.v1.Usage
+	(*EntriesRequest)(nil),  // 19: hostctl.agent.v1.EntriesRequest
+	(*EntryList)(nil),       // 20: hostctl.agent.v1.EntryList
+	(*Entry)(nil),           // 21: hostctl.agent.v1.Entry
+	(*ContentsRequest)(nil), // 22: hostctl.agent.v1.ContentsRequest
+	(*Chunk)(nil),           // 23: hostctl.agent.v1.Chunk
+	nil,                     // 24: hostctl.agent.v1.DriftPolicy.KindsEntry
 }
 var file_agent_proto_depIdxs = []int32{
 	7,  // 0: hostctl.agent.v1.ApplyRequest.changes:type_name -> hostctl.agent.v1.Change
 	6,  // 1: hostctl.agent.v1.ApplyRequest.policy:type_name -> hostctl.agent.v1.DriftPolicy
-	19, // 2: hostctl.agent.v1.DriftPolicy.kinds:type_name -> hostctl.agent.v1.DriftPolicy.KindsEntry
+	24, // 2: hostctl.agent.v1.DriftPolicy.kinds:type_name -> hostctl.agent.v1.DriftPolicy.KindsEntry
 	9,  // 3: hostctl.agent.v1.ApplyReply.results:type_name -> hostctl.agent.v1.Result
 	6,  // 4: hostctl.agent.v1.WatchRequest.policy:type_name -> hostctl.agent.v1.DriftPolicy
 	16, // 5: hostctl.agent.v1.Report.health:type_name -> hostctl.agent.v1.Part
 	17, // 6: hostctl.agent.v1.Report.drift:type_name -> hostctl.agent.v1.Difference
 	18, // 7: hostctl.agent.v1.Report.usage:type_name -> hostctl.agent.v1.Usage
-	0,  // 8: hostctl.agent.v1.Agent.Hello:input_type -> hostctl.agent.v1.HelloRequest
-	2,  // 9: hostctl.agent.v1.Agent.MissingBlobs:input_type -> hostctl.agent.v1.BlobIDs
-	3,  // 10: hostctl.agent.v1.Agent.PutBlobs:input_type -> hostctl.agent.v1.Blob
-	5,  // 11: hostctl.agent.v1.Agent.Apply:input_type -> hostctl.agent.v1.ApplyRequest
-	10, // 12: hostctl.agent.v1.Agent.Observe:input_type -> hostctl.agent.v1.ObserveRequest
-	12, // 13: hostctl.agent.v1.Agent.Present:input_type -> hostctl.agent.v1.PresentRequest
-	14, // 14: hostctl.agent.v1.Agent.Watch:input_type -> hostctl.agent.v1.WatchRequest
-	1,  // 15: hostctl.agent.v1.Agent.Hello:output_type -> hostctl.agent.v1.HelloReply
-	2,  // 16: hostctl.agent.v1.Agent.MissingBlobs:output_type -> hostctl.agent.v1.BlobIDs
-	4,  // 17: hostctl.agent.v1.Agent.PutBlobs:output_type -> hostctl.agent.v1.PutBlobsReply
-	8,  // 18: hostctl.agent.v1.Agent.Apply:output_type -> hostctl.agent.v1.ApplyReply
-	11, // 19: hostctl.agent.v1.Agent.Observe:output_type -> hostctl.agent.v1.ObservedObject
-	13, // 20: hostctl.agent.v1.Agent.Present:output_type -> hostctl.agent.v1.PresentObject
-	15, // 21: hostctl.agent.v1.Agent.Watch:output_type -> hostctl.agent.v1.Report
-	15, // [15:22] is the sub-list for method output_type
-	8,  // [8:15] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	21, // 8: hostctl.agent.v1.EntryList.entries:type_name -> hostctl.agent.v1.Entry
+	0,  // 9: hostctl.agent.v1.Agent.Hello:input_type -> hostctl.agent.v1.HelloRequest
+	2,  // 10: hostctl.agent.v1.Agent.MissingBlobs:input_type -> hostctl.agent.v1.BlobIDs
+	3,  // 11: hostctl.agent.v1.Agent.PutBlobs:input_type -> hostctl.agent.v1.Blob
+	5,  // 12: hostctl.agent.v1.Agent.Apply:input_type -> hostctl.agent.v1.ApplyRequest
+	10, // 13: hostctl.agent.v1.Agent.Observe:input_type -> hostctl.agent.v1.ObserveRequest
+	12, // 14: hostctl.agent.v1.Agent.Present:input_type -> hostctl.agent.v1.PresentRequest
+	14, // 15: hostctl.agent.v1.Agent.Watch:input_type -> hostctl.agent.v1.WatchRequest
+	19, // 16: hostctl.agent.v1.Agent.Entries:input_type -> hostctl.agent.v1.EntriesRequest
+	22, // 17: hostctl.agent.v1.Agent.Contents:input_type -> hostctl.agent.v1.ContentsRequest
+	1,  // 18: hostctl.agent.v1.Agent.Hello:output_type -> hostctl.agent.v1.HelloReply
+	2,  // 19: hostctl.agent.v1.Agent.MissingBlobs:output_type -> hostctl.agent.v1.BlobIDs
+	4,  // 20: hostctl.agent.v1.Agent.PutBlobs:output_type -> hostctl.agent.v1.PutBlobsReply
+	8,  // 21: hostctl.agent.v1.Agent.Apply:output_type -> hostctl.agent.v1.ApplyReply
+	11, // 22: hostctl.agent.v1.Agent.Observe:output_type -> hostctl.agent.v1.ObservedObject
+	13, // 23: hostctl.agent.v1.Agent.Present:output_type -> hostctl.agent.v1.PresentObject
+	15, // 24: hostctl.agent.v1.Agent.Watch:output_type -> hostctl.agent.v1.Report
+	20, // 25: hostctl.agent.v1.Agent.Entries:output_type -> hostctl.agent.v1.EntryList
+	23, // 26: hostctl.agent.v1.Agent.Contents:output_type -> hostctl.agent.v1.Chunk
+	18, // [18:27] is the sub-list for method output_type
+	9,  // [9:18] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1272,7 +1615,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

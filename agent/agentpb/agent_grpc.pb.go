@@ -26,6 +26,8 @@ const (
 	Agent_Observe_FullMethodName      = "/hostctl.agent.v1.Agent/Observe"
 	Agent_Present_FullMethodName      = "/hostctl.agent.v1.Agent/Present"
 	Agent_Watch_FullMethodName        = "/hostctl.agent.v1.Agent/Watch"
+	Agent_Entries_FullMethodName      = "/hostctl.agent.v1.Agent/Entries"
+	Agent_Contents_FullMethodName     = "/hostctl.agent.v1.Agent/Contents"
 )
 
 // AgentClient is the client API for Agent service.
@@ -48,6 +50,10 @@ type AgentClient interface {
 	Present(ctx context.Context, in *PresentRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PresentObject], error)
 	// Watch hands the agent its standing orders and streams how the node stands: at once, and whenever that has changed.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Report], error)
+	// Entries streams what is in the folder of a site that moves, for a node of the shard that it moves to.
+	Entries(ctx context.Context, in *EntriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EntryList], error)
+	// Contents streams files of such a folder, one after the other.
+	Contents(ctx context.Context, in *ContentsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Chunk], error)
 }
 
 type agentClient struct {
@@ -158,6 +164,44 @@ func (c *agentClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Agent_WatchClient = grpc.ServerStreamingClient[Report]
 
+func (c *agentClient) Entries(ctx context.Context, in *EntriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EntryList], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Agent_ServiceDesc.Streams[4], Agent_Entries_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[EntriesRequest, EntryList]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Agent_EntriesClient = grpc.ServerStreamingClient[EntryList]
+
+func (c *agentClient) Contents(ctx context.Context, in *ContentsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Chunk], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Agent_ServiceDesc.Streams[5], Agent_Contents_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ContentsRequest, Chunk]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Agent_ContentsClient = grpc.ServerStreamingClient[Chunk]
+
 // AgentServer is the server API for Agent service.
 // All implementations must embed UnimplementedAgentServer
 // for forward compatibility.
@@ -178,6 +222,10 @@ type AgentServer interface {
 	Present(*PresentRequest, grpc.ServerStreamingServer[PresentObject]) error
 	// Watch hands the agent its standing orders and streams how the node stands: at once, and whenever that has changed.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[Report]) error
+	// Entries streams what is in the folder of a site that moves, for a node of the shard that it moves to.
+	Entries(*EntriesRequest, grpc.ServerStreamingServer[EntryList]) error
+	// Contents streams files of such a folder, one after the other.
+	Contents(*ContentsRequest, grpc.ServerStreamingServer[Chunk]) error
 	mustEmbedUnimplementedAgentServer()
 }
 
@@ -208,6 +256,12 @@ func (UnimplementedAgentServer) Present(*PresentRequest, grpc.ServerStreamingSer
 }
 func (UnimplementedAgentServer) Watch(*WatchRequest, grpc.ServerStreamingServer[Report]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
+}
+func (UnimplementedAgentServer) Entries(*EntriesRequest, grpc.ServerStreamingServer[EntryList]) error {
+	return status.Error(codes.Unimplemented, "method Entries not implemented")
+}
+func (UnimplementedAgentServer) Contents(*ContentsRequest, grpc.ServerStreamingServer[Chunk]) error {
+	return status.Error(codes.Unimplemented, "method Contents not implemented")
 }
 func (UnimplementedAgentServer) mustEmbedUnimplementedAgentServer() {}
 func (UnimplementedAgentServer) testEmbeddedByValue()               {}
@@ -324,6 +378,28 @@ func _Agent_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Agent_WatchServer = grpc.ServerStreamingServer[Report]
 
+func _Agent_Entries_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(EntriesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AgentServer).Entries(m, &grpc.GenericServerStream[EntriesRequest, EntryList]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Agent_EntriesServer = grpc.ServerStreamingServer[EntryList]
+
+func _Agent_Contents_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ContentsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AgentServer).Contents(m, &grpc.GenericServerStream[ContentsRequest, Chunk]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Agent_ContentsServer = grpc.ServerStreamingServer[Chunk]
+
 // Agent_ServiceDesc is the grpc.ServiceDesc for Agent service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -363,6 +439,16 @@ var Agent_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Watch",
 			Handler:       _Agent_Watch_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Entries",
+			Handler:       _Agent_Entries_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Contents",
+			Handler:       _Agent_Contents_Handler,
 			ServerStreams: true,
 		},
 	},

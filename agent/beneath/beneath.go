@@ -178,6 +178,18 @@ func (d *Dir) Empty() (bool, error) {
 // File opens a plain file to be read: not a symlink, FIFO, socket or device, and with one name only. errors.Is(err,
 // fs.ErrNotExist) where there is none.
 func (d *Dir) File(rel string) (*os.File, unix.Stat_t, error) {
+	f, st, err := d.file(rel)
+	if err != nil {
+		return nil, st, err
+	}
+	if what := special(st); what != "" {
+		return nil, st, errors.Join(&NotPlain{Path: rel, What: what}, f.Close())
+	}
+	return f, st, nil
+}
+
+// file opens what has a name, unless opening it is refused by itself.
+func (d *Dir) file(rel string) (*os.File, unix.Stat_t, error) {
 	var st unix.Stat_t
 	// O_NONBLOCK: opening a FIFO must not wait for its writer.
 	f, err := d.open(rel, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
@@ -191,9 +203,6 @@ func (d *Dir) File(rel string) (*os.File, unix.Stat_t, error) {
 	}
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return nil, st, errors.Join(err, f.Close())
-	}
-	if what := special(st); what != "" {
-		return nil, st, errors.Join(&NotPlain{Path: rel, What: what}, f.Close())
 	}
 	return f, st, nil
 }

@@ -25,7 +25,7 @@ func open(t *testing.T) *identity.CA {
 }
 
 // node writes what is put into a node's container, and returns its TLS.
-func node(t *testing.T, ca *identity.CA, name, of string) *tls.Config {
+func node(t *testing.T, ca *identity.CA, name, of string, nodes ...string) *tls.Config {
 	t.Helper()
 	cert, key, err := ca.Node(name, "web", of, []net.IP{net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -39,7 +39,7 @@ func node(t *testing.T, ca *identity.CA, name, of string) *tls.Config {
 		}
 		return p
 	}
-	c, err := identity.ServerTLS(path("ca.crt", ca.PEM()), path("node.crt", cert), path("node.key", key), of)
+	c, err := identity.ServerTLS(path("ca.crt", ca.PEM()), path("node.crt", cert), path("node.key", key), of, len(nodes) > 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +114,53 @@ func TestMutualTLS(t *testing.T) {
 		serverErr, clientErr := shake(t, node(t, ca, "web-1-0", instance), c.client)
 		if ok := serverErr == nil && clientErr == nil; ok != c.ok {
 			t.Errorf("%s: server: %v, client: %v; want accepted: %t", name, serverErr, clientErr, c.ok)
+		}
+	}
+}
+
+// Where nodes are let in, those of the same instance are, and no others; each is known by its own name.
+func TestNodesAmongThemselves(t *testing.T) {
+	ca := open(t)
+	as := func(ca *identity.CA, name, of string) *tls.Config {
+		certPEM, keyPEM, err := ca.Node(name, "web", of, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		for file, data := range map[string][]byte{"ca": ca.PEM(), "crt": certPEM, "key": keyPEM} {
+			if err := os.WriteFile(filepath.Join(dir, file), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := identity.NodeTLS(filepath.Join(dir, "ca"), filepath.Join(dir, "crt"), filepath.Join(dir, "key"), of, "web-1-0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for name, c := range map[string]struct {
+		client *tls.Config
+		caller string
+		ok     bool
+	}{
+		"a node":                {as(ca, "web-2-0", instance), "web-2-0", true},
+		"the controller":        {controller(t, ca, instance, "web-1-0"), "", true},
+		"another CA's node":     {as(open(t), "web-2-0", instance), "", false},
+		"another instance's":    {as(ca, "web-2-0", "another"), "", false},
+		"a controller of other": {controller(t, ca, "another", "web-1-0"), "", false},
+	} {
+		server := node(t, ca, "web-1-0", instance, "and nodes")
+		caller := "nobody"
+		verify := server.VerifyConnection
+		server.VerifyConnection = func(s tls.ConnectionState) (err error) {
+			if err = verify(s); err == nil {
+				caller, err = identity.Caller(s, instance)
+			}
+			return err
+		}
+		serverErr, clientErr := shake(t, server, c.client)
+		if ok := serverErr == nil && clientErr == nil; ok != c.ok || ok && caller != c.caller {
+			t.Errorf("%s: server: %v, client: %v, caller %q; want accepted: %t, caller %q", name, serverErr, clientErr, caller, c.ok, c.caller)
 		}
 	}
 }

@@ -10,9 +10,9 @@ import (
 )
 
 // ServerTLS returns the TLS of a node's agent, from PEM files. It takes TLS 1.3 only, and only clients that hold the
-// certificate of this instance's controller; a node's certificate drives no other node. The node's own certificate is
-// read anew for each connection, so one that was renewed needs no restart.
-func ServerTLS(caFile, certFile, keyFile, instance string) (*tls.Config, error) {
+// certificate of this instance's controller; with nodes also those that hold that of a node of it. Caller says which one
+// it is; a node's certificate drives no other node. The node's own certificate is read anew for each connection, so one that was renewed needs no restart.
+func ServerTLS(caFile, certFile, keyFile, instance string, nodes bool) (*tls.Config, error) {
 	controller, err := controllerURI(instance)
 	if err != nil {
 		return nil, err
@@ -36,7 +36,62 @@ func ServerTLS(caFile, certFile, keyFile, instance string) (*tls.Config, error) 
 			pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 			return &pair, err
 		},
-		VerifyConnection: func(s tls.ConnectionState) error { return isFor(s, controller) },
+		VerifyConnection: func(s tls.ConnectionState) error {
+			err := isFor(s, controller)
+			if err == nil || !nodes {
+				return err
+			}
+			_, err = Caller(s, instance)
+			return err
+		},
+	}, nil
+}
+
+// Caller returns which node of an instance is at the other end of a connection that ServerTLS has let in; "" is the
+// controller.
+func Caller(s tls.ConnectionState, instance string) (node string, err error) {
+	controller, err := controllerURI(instance)
+	if err != nil {
+		return "", err
+	}
+	if isFor(s, controller) == nil {
+		return "", nil
+	}
+	if len(s.PeerCertificates) == 0 {
+		return "", errors.New("identity: no certificate")
+	}
+	node = s.PeerCertificates[0].Subject.CommonName
+	uri, err := nodeURI(instance, node)
+	if err != nil {
+		return "", err
+	}
+	return node, isFor(s, uri)
+}
+
+// NodeTLS returns the TLS of a node that calls the agent of another node of its instance, from PEM files.
+func NodeTLS(caFile, certFile, keyFile, instance, node string) (*tls.Config, error) {
+	uri, err := nodeURI(instance, node)
+	if err != nil {
+		return nil, err
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("read CA: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("read CA: no certificate in %s", caFile)
+	}
+	own, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the node's certificate: %w", err)
+	}
+	return &tls.Config{
+		MinVersion:       tls.VersionTLS13,
+		RootCAs:          pool,
+		ServerName:       node,
+		Certificates:     []tls.Certificate{own},
+		VerifyConnection: func(s tls.ConnectionState) error { return isFor(s, uri) },
 	}, nil
 }
 

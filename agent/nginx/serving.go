@@ -85,6 +85,17 @@ func renderMaintenance(w *writer) {
 // suspendedPage is what visitors see of a suspended tenant's sites. Why it is suspended isn't theirs to know.
 const suspendedPage = `<!doctype html><html lang=en><meta charset=utf-8><title>Suspended</title><p>This site is suspended.</p></html>`
 
+// renderQuiet answers requests that may write with 503: they can be sent again in a moment. Methods are those that are safe by
+// RFC 9110, 9.2.1. It is done in the rewrite phase, before a location is chosen, so that none has its own way.
+func renderQuiet(w *writer) {
+	w.line(`    set $quiet "";`)
+	w.line(`    add_header Retry-After $quiet always;`) // one that is empty isn't sent
+	w.line(`    if ($request_method !~ "^(?:GET|HEAD|OPTIONS)$") {`)
+	w.line(`        set $quiet 3;`)
+	w.line(`        return 503;`)
+	w.line(`    }`)
+}
+
 // renderSuspended answers everything with 503, whoever asks, and with nothing of the site's own.
 func renderSuspended(w *writer) {
 	w.line("    add_header Cache-Control no-store always;")

@@ -120,6 +120,9 @@ func render(v planner.Vhost, p paths) ([]byte, error) {
 	for _, a := range v.Front { // in place of nginx.conf's networks, in which tenants' programs run too (ngx_http_realip_module)
 		w.line("    set_real_ip_from %s;", a)
 	}
+	if v.Quiet {
+		renderQuiet(w)
+	}
 	renderServing(w, v, p)
 	if v.Serving.Maintenance != nil {
 		renderMaintenance(w)

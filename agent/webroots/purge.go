@@ -13,12 +13,12 @@ import (
 )
 
 // purge deletes a site with all that is in it, for good. Only a site that was kept, or was declared to be deleted with its
-// data, may go.
+// data, or is the copy of one that another shard serves, may go.
 //
 // The folder is first moved where only root can enter, so that it is gone at once and nobody can change it meanwhile. What a
 // purge leaves that was cut off, the next one removes.
 func (m *Manager) purge(ctx context.Context, w planner.Webroot) error {
-	if !w.Kept && !w.Purge {
+	if !w.Kept && !w.Purge && w.CopyOf == nil {
 		return executors.Errorf(executors.Refused, "it holds data, and nobody has said that it may go: it was neither kept before, nor is its deletionPolicy Delete")
 	}
 	root, err := beneath.Open(m.o.Root)

@@ -38,6 +38,7 @@ type Options struct {
 	Root  string          // "" is planner.TenantsRoot
 	GID   int             // the web server's group
 	Blobs executors.Blobs // bytes of the files
+	Pull  Pull            // nil where no site can be brought from another shard
 }
 
 // Manager is the executor.
@@ -92,6 +93,12 @@ func (m *Manager) apply(ctx context.Context, c planner.Change) error {
 	if w.Kept {
 		return m.keep(w)
 	}
+	if w.CopyOf != nil {
+		return m.bring(ctx, w, *w.CopyOf)
+	}
+	if old, ok := c.Old.(planner.Webroot); ok && old.CopyOf != nil {
+		return m.bringRest(ctx, w, *old.CopyOf)
+	}
 	return m.put(w)
 }
 
@@ -102,6 +109,12 @@ func check(w planner.Webroot) error {
 	}
 	for _, f := range w.Files {
 		errs = append(errs, schema.CheckRelPath(f.Path), allow.Blob(string(f.Blob)))
+	}
+	if w.MovesTo != "" {
+		errs = append(errs, schema.CheckSlug(w.MovesTo))
+	}
+	if w.CopyOf != nil {
+		errs = append(errs, checkCopy(*w.CopyOf))
 	}
 	return errors.Join(errs...)
 }

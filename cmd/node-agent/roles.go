@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"hostctl/agent"
 	"hostctl/agent/apps"
 	"hostctl/agent/blobs"
 	"hostctl/agent/cron"
@@ -21,6 +22,7 @@ import (
 	"hostctl/agent/php"
 	"hostctl/agent/runtimes"
 	"hostctl/agent/secrets"
+	"hostctl/agent/transfer"
 	"hostctl/agent/users"
 	"hostctl/agent/valkey"
 	"hostctl/agent/webroots"
@@ -126,9 +128,18 @@ func web(ctx context.Context, c config, kept *blobs.Folder, folder *secrets.Fold
 	go jobs.Run(ctx)
 	return map[planner.Kind]executors.Executor{
 		planner.KindUser:    checked.New(users.New(users.Options{Node: c.Node, WebGID: gid})),
-		planner.KindWebroot: checked.New(webroots.New(webroots.Options{GID: gid, Blobs: kept})),
+		planner.KindWebroot: checked.New(webroots.New(webroots.Options{GID: gid, Blobs: kept, Pull: transfer.Puller{Instance: c.Instance, TLS: c.TLS}.Pull})),
 		planner.KindRuntime: checked.New(runtimes.New(pools, services)),
 		planner.KindVhost:   checked.New(nginx.New(nginx.Options{Node: c.Node})),
 		planner.KindCron:    checked.New(jobs),
 	}, nil
+}
+
+// sitesOf returns the sites' folders of a node that has some.
+func sitesOf(served map[planner.Kind]executors.Executor) agent.Sites {
+	if e, ok := served[planner.KindWebroot].(*checked.Executor); ok {
+		sites, _ := e.Far.(agent.Sites)
+		return sites
+	}
+	return nil
 }

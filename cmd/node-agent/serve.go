@@ -54,7 +54,7 @@ func serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	tls, err := identity.ServerTLS(filepath.Join(c.TLS, "ca.crt"), filepath.Join(c.TLS, "node.crt"), filepath.Join(c.TLS, "node.key"), c.Instance)
+	tls, err := identity.ServerTLS(filepath.Join(c.TLS, "ca.crt"), filepath.Join(c.TLS, "node.crt"), filepath.Join(c.TLS, "node.key"), c.Instance, schema.Role(c.Role) == schema.RoleWeb)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func newAgent(ctx context.Context, c config, store *agent.Store, log *slog.Logge
 	}
 	return agent.New(agent.Options{
 		Node: c.Node, Role: c.Role, Instance: c.Instance, Binary: sum,
-		Store: store, Blobs: kept, Executors: fault.Executors(c.Node, served), Log: log,
+		Store: store, Blobs: kept, Executors: fault.Executors(c.Node, served), Sites: sitesOf(served), Log: log,
 		Alone:      schema.Role(c.Role) == schema.RoleValkey,
 		CheckEvery: c.Check, Health: wellness, Usage: (&usage.Meter{Proc: "/proc", Tenants: planner.TenantsRoot}).Measure,
 	}), nil
