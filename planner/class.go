@@ -25,6 +25,10 @@ func (x *expansion) classify(n *node, want Container) class {
 	why, dirty := x.live.Dirty[ref]
 	have, there := x.live.State[ref]
 	switch {
+	case !there && !dirty && x.elsewhereAndWell(n):
+		return rolled
+	case !there && x.isElsewhere(n):
+		return troubled
 	case !there && !dirty && !x.index.occupied[n.name]:
 		return fresh
 	case !there || why.Gone:

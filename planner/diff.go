@@ -126,7 +126,7 @@ func (d *draft) compare(ref Ref, want Object) {
 	if have != nil && !dirty && !d.madeAgain(ref) && equal(have, want) && ref.Kind != KindServer && renamed(have, want) == "" && !claimed(have, want) {
 		return
 	}
-	if !d.usable(ref) {
+	if r := d.relocatedTo(ref); !d.usable(ref) || r != nil && !d.groupUsable(r.from.Target) {
 		if have == nil || dirty || !equal(have, want) {
 			d.suppressed[ref] = true
 		}
@@ -147,6 +147,15 @@ func (d *draft) compare(ref Ref, want Object) {
 		return
 	case User:
 		d.keepUserNow(ref, want)
+	case Webroot:
+		if r := d.relocatedTo(ref); r != nil {
+			d.compareMoved(r, have, want)
+			return
+		}
+		if r := d.leftBy(ref); r != nil && have != nil {
+			d.compareLeft(r, have, want)
+			return
+		}
 	}
 	s := d.toward(ref, have, want, why, dirty)
 	s.again = s.again || d.has(ref)
@@ -266,6 +275,7 @@ func (d *draft) remove(ref Ref, have Object) {
 		return
 	}
 	if ref.Kind.inContainer() && d.nodes[ref.Target] == nil {
+		d.hushLeaving(ref, have)
 		return
 	}
 	if v, ok := have.(Vhost); ok && d.lost(ref) {
@@ -286,14 +296,21 @@ func (d *draft) remove(ref Ref, have Object) {
 	if d.expelUser(ref) {
 		return
 	}
-	s := step{ref: ref, action: Delete, old: have, at: inStage(phaseDown, ref), why: d.whyDelete(ref)}
+	s := step{ref: ref, action: Delete, old: have, at: d.goesAt(ref), why: d.whyDelete(ref)}
 	if server, ok := have.(Server); ok {
-		s.at = d.serverGoes(ref, server)
+		server = d.takeSilentOut(ref, server)
+		s.old, s.at = server, d.serverGoes(ref, server)
 	}
 	d.emit(s)
 }
 
 func (d *draft) whyDelete(ref Ref) string {
+	switch {
+	case d.isLost(ref.Target):
+		return "its host is lost"
+	case d.hasMoved(ref):
+		return "its node moves to host " + d.nodes[ref.Name].host.Name
+	}
 	if why, ok := d.live.Dirty[ref]; ok {
 		return "nobody declares it; dirty: " + why.Text
 	}

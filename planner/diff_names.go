@@ -93,12 +93,19 @@ func (d *draft) compareVhost(ref Ref, have Object, want Vhost) {
 		slices.Sort(wide.Hostnames)
 	}
 	why, dirty := d.live.Dirty[ref]
+	back := d.comesBack(ref)
+	if back != nil {
+		wide.Quiet = true
+	}
 	var before Object = wide
 	if have == nil || dirty || !equal(have, wide) {
 		i := d.emit(d.toward(ref, have, wide, why, dirty))
 		d.giveUp(i, taken)
 	} else {
 		before = have
+	}
+	if back != nil {
+		before = d.speakAgain(back, ref, wide)
 	}
 	if len(held) > 0 {
 		d.emit(step{ref: ref, action: Update, old: before, new: want, at: inStage(phaseDown, ref), side: true, why: "names whose routes are gone"})
@@ -115,6 +122,9 @@ func (d *draft) giveUp(i int, takers []Ref) {
 // removeVhost deletes a vhost: at once where another takes its names, else when nothing routes to it.
 func (d *draft) removeVhost(ref Ref, have Vhost) {
 	taken, held := d.leaving(ref, nil)
+	if len(taken) == 0 {
+		have = d.hush(ref, have)
+	}
 	s := step{ref: ref, action: Delete, old: have, at: inStage(phaseDown, ref), why: d.whyDelete(ref)}
 	switch {
 	case len(taken) > 0 && len(held) == 0:
@@ -135,6 +145,7 @@ func (d *draft) removeVhost(ref Ref, have Vhost) {
 // it has names whose routes leave it in this plan, and later than the container is made.
 func (d *draft) holdLostVhost(ref Ref, have Vhost) {
 	_, held := d.leaving(ref, nil)
+	have = d.hold(ref, have)
 	if len(held) == 0 || d.live.State[ref] == nil {
 		return
 	}
@@ -144,7 +155,7 @@ func (d *draft) holdLostVhost(ref Ref, have Vhost) {
 		if _, desired := d.desired[r]; desired || !d.lost(r) {
 			continue
 		}
-		if _, done := d.first[r]; !done {
+		if _, done := d.first[r]; !done || r == ref {
 			d.emit(step{ref: r, action: Create, new: o, at: d.upward(r), why: "serves until its routes have moved"})
 			d.emit(step{ref: r, action: Delete, old: o, at: inStage(phaseDown, r)})
 		}

@@ -20,23 +20,25 @@ type expansion struct {
 	live   Live
 	policy Policy
 
-	desired   State
-	alloc     *allocator
-	clusters  map[string]*cluster
-	groups    []*group // all groups of nodes, in the order of tiers, then name
-	shards    map[string]*group
-	nodes     map[string]*node
-	hosts     map[string]*host
-	index     liveIndex
-	sites     []site
-	certs     map[[2]string]*schema.Certificate // by tenant and name
-	suspended map[string]string                 // tenant -> why
-	moving    map[string]databaseMove           // by the name of the database
-	emptied   map[string][]Kind                 // what goes with volumes that are deleted: kinds, by target
-	copies    map[string][]Ref                  // of databases, by name
-	problems  []string
-	notes     []string
-	noted     map[string]bool // tenants that notes come from though nothing may change; "" is the platform
+	desired     State
+	alloc       *allocator
+	clusters    map[string]*cluster
+	groups      []*group // all groups of nodes, in the order of tiers, then name
+	shards      map[string]*group
+	nodes       map[string]*node
+	hosts       map[string]*host
+	index       liveIndex
+	sites       []site
+	certs       map[[2]string]*schema.Certificate // by tenant and name
+	suspended   map[string]string                 // tenant -> why
+	moving      map[string]databaseMove           // by the name of the database
+	emptied     map[string][]Kind                 // what goes with volumes that are deleted: kinds, by target
+	relocations map[string]*relocation            // of webroots, by name
+	shardNames  []string                          // of web shards that there are or were
+	copies      map[string][]Ref                  // of databases, by name
+	problems    []string
+	notes       []string
+	noted       map[string]bool // tenants that notes come from though nothing may change; "" is the platform
 }
 
 // cluster is a Cluster with the groups of nodes that serve it.
@@ -50,17 +52,18 @@ type cluster struct {
 func expand(m schema.Manifest, live Live, p Policy) (*expansion, error) {
 	x := &expansion{
 		m: m, live: live, policy: p,
-		desired:   make(State, len(live.State)+len(m.FQDNs)*2+len(m.Webroots)*3),
-		alloc:     newAllocator(live.Allocations),
-		clusters:  map[string]*cluster{},
-		shards:    map[string]*group{},
-		nodes:     map[string]*node{},
-		hosts:     map[string]*host{},
-		index:     indexLive(live),
-		noted:     map[string]bool{},
-		suspended: suspendedIn(m),
-		moving:    map[string]databaseMove{},
-		emptied:   map[string][]Kind{},
+		desired:     make(State, len(live.State)+len(m.FQDNs)*2+len(m.Webroots)*3),
+		alloc:       newAllocator(live.Allocations),
+		clusters:    map[string]*cluster{},
+		shards:      map[string]*group{},
+		nodes:       map[string]*node{},
+		hosts:       map[string]*host{},
+		index:       indexLive(live),
+		noted:       map[string]bool{},
+		suspended:   suspendedIn(m),
+		moving:      map[string]databaseMove{},
+		emptied:     map[string][]Kind{},
+		relocations: map[string]*relocation{},
 	}
 	x.expandNodes()
 	if len(x.problems) == 0 { // without nodes the rest would only repeat what is wrong with them

@@ -107,6 +107,7 @@ func (x *expansion) expandSite(s *site, w *schema.Webroot, plan *schema.HostingP
 		Purge: w.Deletion == schema.Delete,
 	}
 	x.add(root)
+	x.relocate(root)
 	for _, n := range s.shard.nodes {
 		user := Ref{KindUser, n.name, w.Tenant}
 		needs := []Ref{root.Ref()}

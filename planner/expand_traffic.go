@@ -62,6 +62,9 @@ func (x *expansion) expandRoutes(s *site) {
 		for _, n := range s.shard.serving {
 			needs = append(needs, Ref{KindServer, lb.name, s.shard.name + "/" + n.name})
 		}
+		if r := x.relocations[s.name]; r != nil {
+			needs = append(needs, r.to)
+		}
 		for _, f := range s.fqdns {
 			x.expandRoute(lb, s, f, needs)
 		}

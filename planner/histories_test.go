@@ -3,6 +3,7 @@ package planner_test
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -54,6 +55,7 @@ type wish struct {
 	tenantZone bool
 	suspended  map[string]bool      // tenants
 	jobs       map[[2]string]string // webroot -> schedule of its job
+	drained    bool                 // host-2
 }
 
 var (
@@ -61,6 +63,7 @@ var (
 	siteNames   = []string{"blog", "shop"}
 	hostNames   = []string{"a.z.test", "b.z.test", "c.z.test", "d.acme.test", "e.elsewhere.test"}
 	shardNames  = []string{"web-1", "web-2"}
+	allShards   = append(slices.Clone(shardNames), "web-3")
 	versions    = []string{"static", "8.3", "8.4"}
 )
 
@@ -79,7 +82,7 @@ func (w *wish) mutate(t *rapid.T) {
 	site := [2]string{tenant, rapid.SampledFrom(siteNames).Draw(t, "site")}
 	name := rapid.SampledFrom(hostNames).Draw(t, "name")
 	shard := rapid.SampledFrom(shardNames).Draw(t, "shard")
-	switch rapid.IntRange(0, 17).Draw(t, "mutation") {
+	switch rapid.IntRange(0, 18).Draw(t, "mutation") {
 	case 0:
 		w.lbs = rapid.IntRange(1, 2).Draw(t, "lbs")
 	case 1:
@@ -104,15 +107,17 @@ func (w *wish) mutate(t *rapid.T) {
 		w.names[name] = site
 	case 14:
 		w.records[name] = rapid.SampledFrom([]string{"A", "CNAME", ""}).Draw(t, "type")
+	case 16:
+		w.drained = rapid.Bool().Draw(t, "drained")
 	case 15:
 		w.ini[site] = rapid.SampledFrom([]string{"64M", "128M"}).Draw(t, "ini")
 		w.zoneTTL = rapid.SampledFrom([]int{300, 600}).Draw(t, "ttl")
 		w.dns = rapid.IntRange(1, 2).Draw(t, "dns")
 		w.memory = rapid.SampledFrom([]int64{0, 1 << 30}).Draw(t, "memory")
 		w.tenantZone = rapid.Bool().Draw(t, "tenant zone")
-	case 16:
-		w.suspended[tenant] = rapid.Bool().Draw(t, "suspended")
 	case 17:
+		w.suspended[tenant] = rapid.Bool().Draw(t, "suspended")
+	case 18:
 		w.jobs[site] = rapid.SampledFrom([]string{"@daily", "@hourly", ""}).Draw(t, "schedule")
 	}
 	w.repair()
@@ -158,13 +163,14 @@ func (w *wish) manifest(commit int) schema.Manifest {
 	if w.tenantZone && w.home["acme"] != "" {
 		m.Zones = append(m.Zones, schema.Zone{Meta: meta(schema.KindZone, "acme", "acme"), Cluster: "eu-1", Domain: "acme.test", TTL: w.zoneTTL})
 	}
+	m.Hosts[1].Drain = w.drained
 	w.declareShards(&m)
 	w.declareTenants(&m)
 	return parted(m)
 }
 
 func (w *wish) declareShards(m *schema.Manifest) {
-	for _, s := range shardNames {
+	for _, s := range allShards {
 		if w.nodes[s] > 0 {
 			m.Shards = append(m.Shards, schema.Shard{
 				Meta: meta(schema.KindShard, "", s), Cluster: "eu-1", Role: schema.RoleWeb, NodeCount: w.nodes[s], Profile: "web", Drain: w.drain[s],
@@ -282,6 +288,11 @@ func mishap(t *rapid.T, w *world, log *bytes.Buffer) {
 
 func attempt(t *rapid.T, w *world, wish *wish, commit, faults int, log *bytes.Buffer) bool {
 	m := wish.manifest(commit)
+	var problems planner.ProblemsError
+	if _, err := planner.New(m, w.live, mayDestroy); wish.drained && errors.As(err, &problems) { // more nodes where there may be none
+		wish.drained = false
+		m = wish.manifest(commit)
+	}
 	w.noteMoves(m)
 	w.manifest = m
 	p := plan(t, w, m)

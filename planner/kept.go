@@ -107,10 +107,13 @@ func (x *expansion) keepData() {
 			if x.purges(ref, o, home != "") {
 				continue
 			}
-			if home != "" && !o.Kept {
-				x.notef("webroot %s of tenant %s moves from shard %s to %s, and its files don't: they are kept on %s; copy them", o.Site, o.Tenant, ref.Target, home, ref.Target)
+			if o.CopyOf != nil && x.shards[ref.Target] != nil {
+				continue // only half of what another shard has
 			}
-			o.Kept, o.On = true, nil
+			if x.leftBy(ref) != nil {
+				x.notef("webroot %s of tenant %s moves from shard %s to %s with its files; %s keeps them too, for %s", o.Site, o.Tenant, ref.Target, home, ref.Target, days(x.live.Memory.KeepOf(KindWebroot)))
+			}
+			o.Kept, o.On, o.MovesTo, o.CopyOf = true, nil, "", nil
 			if g := x.shards[ref.Target]; g != nil && g.role == schema.RoleWeb {
 				x.keepUser(g, o)
 				o.On = x.webrootNeeds(g, o.Tenant)

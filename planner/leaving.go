@@ -192,7 +192,7 @@ func (d *draft) placeRoutesBehind(at position, gone Server) {
 		s := &d.steps[i]
 		r, ok := s.new.(Route)
 		old, was := s.old.(Route)
-		if ok && !s.off && r.Target == gone.Target && r.Backend == gone.Backend && !(was && old.Backend == r.Backend) {
+		if ok && !s.off && r.Target == gone.Target && r.Backend == gone.Backend && (!was || old.Backend != r.Backend) {
 			s.at = max(s.at, at+perRung)
 			moved[s.ref] = true
 		}

@@ -13,10 +13,16 @@ func (d *draft) order() error {
 	d.deleteEarly()
 	byRung := d.stepsByRung()
 	for rung := range byRung {
+		if Ladder[rung] == KindRoute {
+			d.pushBehindRelocations(byRung[rung])
+		}
 		d.pushBehindNeeds(byRung[rung])
 		switch Ladder[rung] {
+		case KindWebroot:
+			d.openRelocations()
 		case KindVhost:
 			d.joinPairs()
+			d.orderRelocations()
 		case KindDatabase:
 			d.alignMoves()
 		}
@@ -36,7 +42,7 @@ func (d *draft) order() error {
 func (d *draft) placeContainersDown() {
 	for i := range d.steps {
 		s := &d.steps[i]
-		if c, ok := s.old.(Container); ok && s.action == Delete {
+		if c, ok := s.old.(Container); ok && s.action == Delete && s.at >= phaseDown {
 			s.at = inTier(s.at, tier(c.Role), phaseDown)
 		}
 	}

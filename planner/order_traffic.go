@@ -37,7 +37,7 @@ func (d *draft) deleteEarly() {
 // earlyPhase is when early deletes are made: at once, or when a DNS that is gone is back.
 func (d *draft) earlyPhase() position {
 	for _, c := range d.clusters {
-		if len(c.dns.best) > 0 && c.dns.best[0].class == troubled {
+		if len(c.dns.best) > 0 && (c.dns.best[0].class == troubled || c.dns.best[0].class == fresh) {
 			return phaseEarlyAfterDNS
 		}
 	}
@@ -214,6 +214,9 @@ func (d *draft) afterTurns() {
 		if s.off {
 			continue
 		}
+		if s.new == nil && d.hasMoved(s.ref) {
+			begin[s.ref.Name] = append(begin[s.ref.Name], i)
+		}
 		switch o := s.new.(type) {
 		case Server:
 			d.serverTurn(i, o, back, begin)
@@ -284,13 +287,17 @@ func (d *draft) afterBalancers(begin map[string][]int) {
 }
 
 func (d *draft) afterBalancer(ref Ref, s Server, begin map[string][]int) {
-	lb := d.containerOf(ref)
-	if !d.lost(ref) || d.live.State[lb] == nil || d.live.Dirty[lb].Gone {
+	if !d.lost(ref) {
 		return
 	}
-	for _, i := range begin[s.Node] {
-		if d.steps[i].ref.Kind == KindContainer {
-			d.follow(i, lb)
+	for _, lb := range d.index.containers[ref.Target] { // one that moves serves where it was until it goes there
+		if d.live.State[lb] == nil || d.live.Dirty[lb].Gone {
+			continue
+		}
+		for _, i := range begin[s.Node] {
+			if d.steps[i].ref.Kind == KindContainer {
+				d.follow(i, lb)
+			}
 		}
 	}
 }

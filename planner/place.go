@@ -25,6 +25,10 @@ func (x *expansion) place(n *node) *host {
 		return nil
 	}
 	h, problem := x.choose(n.group)
+	if from := x.drained(n); h == nil && from != nil {
+		x.notef("host %s is drained, and node %s stays on it: %s", from.Name, n.name, problem)
+		return from
+	}
 	if h == nil {
 		x.problemf("node %s: %s", n.name, problem)
 		return nil
@@ -33,8 +37,8 @@ func (x *expansion) place(n *node) *host {
 	return h
 }
 
-// placed returns the host that a node is on already, nil when it is on none. A node never moves: it would leave its
-// volumes behind.
+// placed returns the host that a node is on already, nil when it is on none, or moves. A node that shares data, or has some,
+// never moves: it would leave that behind.
 func (x *expansion) placed(n *node) *host {
 	v, ok := x.alloc.get(scopeHost, n.name)
 	if !ok {
@@ -44,9 +48,44 @@ func (x *expansion) placed(n *node) *host {
 	h := x.hosts[name]
 	switch {
 	case h != nil && h.Cluster == n.group.cluster.Name:
+		if x.leavesHost(n, h) {
+			return nil
+		}
 		return h
 	case len(x.index.containers[n.name]) > 0 || x.index.dataHost[n.group.dataVolume()] != "":
 		x.problemf("node %s is on host %s, which is not a host of cluster %s any more; put the host back (cordoned: true keeps new nodes off it) and remove its shards first", n.name, name, n.group.cluster.Name)
+	}
+	return nil
+}
+
+// leavesHost reports whether a node moves from the host that it is on: that is drained or lost, and the node has no data
+// there. It says what can't move.
+func (x *expansion) leavesHost(n *node, h *host) bool {
+	data := n.group.sharesData()
+	switch {
+	case h.Lost && data:
+		x.problemf("node %s: the data of %s is on host %s, which is lost; put the host back, or take %s away, with those who are on it moved or removed", n.name, n.group.name, h.Name, n.group.name)
+		return false
+	case h.Drain && data && n.index == 0:
+		x.notef("host %s is drained, and %s stays on it, with its data%s", h.Name, n.group.name, n.group.wayOut())
+	}
+	return h.Lost || h.Drain && !data
+}
+
+// wayOut says how nodes with data are taken from a host.
+func (g *group) wayOut() string {
+	if g.role == schema.RoleServiceDB {
+		return ", which this version of hostctl doesn't move"
+	}
+	return ": move its tenants to another shard, then take it away"
+}
+
+// drained returns the host that a node is to leave and that is there all the same.
+func (x *expansion) drained(n *node) *host {
+	v, _ := x.alloc.get(scopeHost, n.name)
+	name, _, _ := strings.Cut(v, "#")
+	if h := x.hosts[name]; h != nil && h.Drain && !h.Lost {
+		return h
 	}
 	return nil
 }
@@ -104,6 +143,10 @@ func (x *expansion) dataHost(g *group) (*host, string) {
 // refuses says in a few words why a host takes no new node of a group, "" when it does.
 func (h *host) refuses(g *group) string {
 	switch {
+	case h.Lost:
+		return "lost"
+	case h.Drain:
+		return "drained"
 	case h.Cordoned:
 		return "cordoned"
 	case h.Capacity > 0 && h.nodes >= h.Capacity:

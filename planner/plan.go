@@ -45,10 +45,11 @@ type Allocation struct {
 }
 
 // Target is where changes go: a Docker host, a node's agent, any one node of several that share what is changed, or a
-// PowerDNS that hostctl hasn't made. Exactly one of Docker, Address, AnyOf and PowerDNS is set.
+// PowerDNS that hostctl hasn't made. Exactly one of Docker, Lost, Address, AnyOf and PowerDNS is set.
 type Target struct {
 	Name    string         `json:"name"`
 	Docker  *schema.Docker `json:"docker,omitempty"`
+	Lost    bool           `json:"lost,omitempty"`    // a host that is no more: what was there is gone, and nobody is asked
 	Address string         `json:"address,omitempty"` // host:port of a node's agent
 	AnyOf   []string       `json:"anyOf,omitempty"`   // names of nodes
 

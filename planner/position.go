@@ -45,8 +45,9 @@ func inTier(at position, n int, phase position) position {
 // What is done in a node's turn, in this order. Between turnInside and turnReady are the rungs of what is in a container.
 const (
 	turnDrain     position = 0
-	turnContainer position = 1
-	turnAgent     position = 2
+	turnLeave     position = 1 // of a node that moves: its agent goes, then its container
+	turnContainer position = 3
+	turnAgent     position = 4
 	turnInside    position = 10
 	turnReady     position = 900
 )

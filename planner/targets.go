@@ -15,6 +15,9 @@ func (x *expansion) allTargets() []Target {
 	all := map[string]Target{}
 	for _, h := range x.m.Hosts {
 		all[h.Name] = Target{Name: h.Name, Docker: &h.Docker}
+		if h.Lost {
+			all[h.Name] = Target{Name: h.Name, Lost: true}
+		}
 	}
 	for _, g := range x.groups {
 		for _, n := range g.nodes {

@@ -31,6 +31,11 @@ func (d *draft) withhold() {
 }
 
 func (d *draft) needsWithheld(s *step) bool {
+	for _, n := range s.new.Needs() {
+		if r := d.relocatedTo(n); r != nil && s.ref.Kind == KindRoute && d.stuck(r) {
+			return true // its files aren't there
+		}
+	}
 	if s.ref.Kind == KindRoute && s.old == nil {
 		return false // no route lacks because nodes are down: they are out of rotation, and come back after their vhosts
 	}

@@ -20,6 +20,10 @@ type world struct {
 
 	memo memory // what plans are made with besides New, which must make no difference
 
+	data    map[planner.Ref]int // of webroots that are there: how many of the writes to their site they hold
+	written map[string]int      // writes to each site
+	ended   map[string]bool     // sites that nobody declared for a while: what they hold when they come back is all there is
+
 	killed  map[string]bool // nodes whose container went away by itself
 	service map[string]bool // load balancers that held all routes when a run last ended well, and weren't touched since
 	stale   map[string]bool // nodes that couldn't be reached since a run last ended well
@@ -44,6 +48,7 @@ func newWorld() *world {
 			State: planner.State{}, Dirty: map[planner.Ref]planner.Reason{}, Down: map[string]string{},
 			Images: map[string]string{"web:1": "sha256:web1", "web:2": "sha256:web2", "lb:1": "sha256:lb1", "lb:2": "sha256:lb2", "dns:1": "sha256:dns1", "db:1": "sha256:db1"},
 		},
+		data: map[planner.Ref]int{}, written: map[string]int{}, ended: map[string]bool{},
 		killed: map[string]bool{}, service: map[string]bool{}, stale: map[string]bool{}, moved: map[string]bool{},
 	}
 }
@@ -85,6 +90,8 @@ func (w *world) run(p planner.Plan, next func(planner.Change) fault) bool {
 		}
 		if f != failsBefore {
 			w.effect(c)
+			w.copyData(c)
+			w.write()
 			w.check(fmt.Sprintf("after change %d, %s %s", c.ID, c.Action, c.Ref()))
 		}
 		if f == killAfter {
@@ -194,7 +201,7 @@ func (w *world) reachable(targets map[string]planner.Target, ref planner.Ref) bo
 		w.violated("no target %s for %s", ref.Target, ref)
 		return false
 	}
-	if t.Docker != nil {
+	if t.Docker != nil || t.Lost {
 		return true
 	}
 	nodes := t.AnyOf
@@ -276,6 +283,9 @@ func isInside(k planner.Kind) bool {
 
 func (w *world) effect(c planner.Change) {
 	ref := c.Ref()
+	if there := w.container(ref.Name); c.Action == planner.Create && ref.Kind == planner.KindContainer && there != nil && there.Ref() != ref {
+		w.violated("%s is made while %s is there", ref, there.Ref())
+	}
 	if there := w.real[ref]; c.Action == planner.Update && there != nil && !planner.InPlace(there, c.New) {
 		w.violated("%s: no engine changes a running container from %s to %s", ref, planner.Encode(there), planner.Encode(c.New))
 	}
@@ -299,6 +309,69 @@ func (w *world) effect(c planner.Change) {
 	w.real[ref] = c.New
 	if ref.Kind == planner.KindContainer {
 		delete(w.killed, ref.Name)
+	}
+}
+
+// copyData does with the files of webroots what a change does.
+func (w *world) copyData(c planner.Change) {
+	now, ok := c.New.(planner.Webroot)
+	old, was := c.Old.(planner.Webroot)
+	switch {
+	case !ok && !was:
+	case !ok:
+		delete(w.data, old.Ref())
+	case now.CopyOf != nil:
+		w.bring(now.Ref(), *now.CopyOf)
+	case was && old.CopyOf != nil && !now.Kept:
+		w.bring(now.Ref(), *old.CopyOf)
+	case now.Kept:
+		w.ended[now.Name] = w.ended[now.Name] || !slices.ContainsFunc(w.manifest.Webroots, func(s schema.Webroot) bool { return s.Tenant+"."+s.Name == now.Name })
+	case w.ended[now.Name]:
+		w.ended[now.Name], w.written[now.Name] = false, w.data[now.Ref()]
+	}
+}
+
+func (w *world) bring(to planner.Ref, from planner.Copy) {
+	source := planner.Ref{Kind: planner.KindWebroot, Target: from.Shard, Name: to.Name}
+	there, ok := w.real[source].(planner.Webroot)
+	if !ok || there.MovesTo != to.Target || len(from.Nodes) == 0 {
+		w.violated("%s is brought from %s, which isn't open to it: %+v from %+v", to, source, there, from)
+	}
+	w.data[to] = w.data[source]
+}
+
+// write has every site that is led to written to: what it is then served from must hold all that was written before.
+func (w *world) write() {
+	ready := w.inRotation()
+	vhosts := map[string][]planner.Vhost{} // by node
+	for ref, o := range w.real {
+		if v, ok := o.(planner.Vhost); ok && !v.Quiet && !w.killed[ref.Target] {
+			vhosts[ref.Target] = append(vhosts[ref.Target], v)
+		}
+	}
+	for _, o := range w.real {
+		r, ok := o.(planner.Route)
+		if !ok || w.stale[r.Target] {
+			continue
+		}
+		for _, node := range ready[[2]string{r.Target, r.Backend}] {
+			w.writeAt(vhosts[node], r)
+		}
+	}
+}
+
+func (w *world) writeAt(vhosts []planner.Vhost, r planner.Route) {
+	for _, v := range vhosts {
+		ref := v.Ref()
+		if !slices.Contains(v.Hostnames, r.Name) {
+			continue
+		}
+		at := planner.Ref{Kind: planner.KindWebroot, Target: r.Backend, Name: ref.Name}
+		if w.data[at] != w.written[ref.Name] {
+			w.violated("%s leads to %s with %d of the %d writes to %s", r.Ref(), at, w.data[at], w.written[ref.Name], ref.Name)
+		}
+		w.written[ref.Name]++
+		w.data[at] = w.written[ref.Name]
 	}
 }
 

@@ -133,6 +133,9 @@ func (r *Reconciler) resolveImages(ctx context.Context, m schema.Manifest, live 
 func (r *Reconciler) askImages(ctx context.Context, instance string, hosts []schema.Host, tags []string) (map[string]string, error) {
 	found := map[string]string{}
 	for _, h := range hosts {
+		if h.Lost {
+			continue
+		}
 		ids, err := r.hostImages(ctx, planner.Target{Name: h.Name, Docker: &h.Docker}, instance, tags)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -272,6 +272,8 @@ func decodeHost(d *decoder, spec *yaml.Node) any {
 		PortRange: d.span(child(spec, "portRange"), Range{}),
 		Capacity:  d.integer(child(spec, "capacity"), 0),
 		Cordoned:  d.flag(child(spec, "cordoned"), false),
+		Drain:     d.flag(child(spec, "drain"), false),
+		Lost:      d.flag(child(spec, "lost"), false),
 	}
 	d.value(child(docker, "endpoint"), func(s string) error { return CheckDockerEndpoint(s, child(docker, "tls") != nil) })
 	for _, n := range items(child(spec, "roles")) {

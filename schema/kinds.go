@@ -246,6 +246,8 @@ type Host struct {
 	Capacity  int // nodes; 0 means no limit
 	Roles     []Role
 	Cordoned  bool // gets no new nodes
+	Drain     bool // gets no new nodes, and those that hold no data leave it, one after the other
+	Lost      bool // is no more: its engine isn't asked again, and what holds no data is made elsewhere
 }
 
 // Docker is how hostctl reaches an engine: unix:///… or tcp://host:port with TLS.

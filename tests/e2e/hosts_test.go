@@ -22,7 +22,7 @@ func TestTwoHosts(t *testing.T) {
 	e.bring(t.Context(), "hostctl/web:v1")
 	s.push("A platform with two tenants")
 
-	s.edit("  image: hostctl/web:v1\n", "  image: hostctl/web:v1\n  ports:\n    - {name: http, container: 80}\n")
+	s.edit("    - {name: sftp, container: 22}\n", "    - {name: sftp, container: 22}\n    - {name: http, container: 80}\n")
 	s.edit("  portRange:", "  roles: [servicedb, dns, lb, web]\n  portRange:")
 	s.edit("  role: web\n  nodeCount: 2\n", "  role: web\n  nodeCount: 1\n")
 	s.add("clusters/eu-1/host-2.yaml", e.host("host-2")+`---
@@ -99,6 +99,17 @@ spec:
 		e.run("ip", "-n", e.name, "link", "set", "ht"+e.name[12:], "up")
 		e.run("ip", "-n", e.name, "route", "replace", "default", "via", strings.TrimSuffix(e.address, "2")+"1")
 		s.must(s.Settled(t.Context(), 2*time.Minute))
+		s.wantServed("initech.test", "")
+		s.wantNoChanges()
+	})
+	t.Run("a tenant moves to a shard on the other host", func(t *testing.T) {
+		s := s.sub(t)
+		e.docker("exec", strings.Fields(e.docker("ps", "--format", "{{.Names}}", "--filter", "name=web-2-0"))[0], "cp", "/etc/hostname", "/srv/tenants/initech/www/uploaded.txt")
+		load := s.load("initech.test", "shop.acme.test")
+		s.edit("shards: {web: web-2}", "shards: {web: web-1}")
+		s.push("initech: to the first host")
+		load.wantNoFailures(t)
+		s.docker("exec", s.container("web-1-0"), "test", "-e", "/srv/tenants/initech/www/uploaded.txt")
 		s.wantServed("initech.test", "")
 		s.wantNoChanges()
 	})

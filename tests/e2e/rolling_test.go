@@ -27,6 +27,7 @@ func TestRolling(t *testing.T) {
 	t.Run("a new agent, in place", s.newAgent)
 	t.Run("a node that doesn't come healthy stops the rest", func(t *testing.T) { s.neverHealthy(t, image, broken) })
 	t.Run("fewer nodes", s.fewerNodes)
+	t.Run("a tenant moves to another shard, and back", s.migrate)
 }
 
 // ownPrograms returns a folder with the programs, of which one may be replaced.

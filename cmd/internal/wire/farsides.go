@@ -57,6 +57,8 @@ func (f *farSides) connect(t planner.Target, s reconciler.Session) (executors.Ex
 			return engine, err
 		}
 		return checked.New(engine), nil
+	case t.Lost:
+		return executors.Each(forget), nil
 	case t.Address != "":
 		return f.node(t, s)
 	}
@@ -64,6 +66,14 @@ func (f *farSides) connect(t planner.Target, s reconciler.Session) (executors.Ex
 		return f.powerdns(t, s)
 	}
 	return nil, fmt.Errorf("target %s is neither an engine nor a node", t.Name)
+}
+
+// forget is all that can be done on a host that is no more.
+func forget(_ context.Context, c planner.Change) error {
+	if c.Action != planner.Delete {
+		return executors.Errorf(executors.Refused, "%s: its host is declared to be lost; nothing is made there", c.Ref())
+	}
+	return nil
 }
 
 func (f *farSides) engine(t planner.Target, instance string) (*docker.Executor, error) {
