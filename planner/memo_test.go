@@ -105,6 +105,7 @@ func parted(m schema.Manifest) schema.Manifest {
 	part(m.FQDNs, text, func(v schema.FQDN) schema.Meta { return v.Meta })
 	part(m.Zones, text, func(v schema.Zone) schema.Meta { return v.Meta })
 	part(m.Records, text, func(v schema.ZoneRecord) schema.Meta { return v.Meta })
+	part(m.CronJobs, text, func(v schema.CronJob) schema.Meta { return v.Meta })
 	m.Parts = map[string]schema.Part{}
 	for tenant, s := range text {
 		m.Parts[tenant] = sha256.Sum256([]byte(s))
