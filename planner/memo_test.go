@@ -103,6 +103,7 @@ func parted(m schema.Manifest) schema.Manifest {
 	part(m.Tenants, text, func(v schema.Tenant) schema.Meta { return v.Meta })
 	part(m.Webroots, text, func(v schema.Webroot) schema.Meta { return v.Meta })
 	part(m.FQDNs, text, func(v schema.FQDN) schema.Meta { return v.Meta })
+	part(m.CronJobs, text, func(v schema.CronJob) schema.Meta { return v.Meta })
 	part(m.Zones, text, func(v schema.Zone) schema.Meta { return v.Meta })
 	part(m.Records, text, func(v schema.ZoneRecord) schema.Meta { return v.Meta })
 	part(m.CronJobs, text, func(v schema.CronJob) schema.Meta { return v.Meta })
