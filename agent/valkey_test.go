@@ -217,6 +217,7 @@ func TestValkey(t *testing.T) {
 	n.create(app, cart, eve, scripts)
 	t.Run("attacks", func(t *testing.T) { n.attackValkey(t) })
 	t.Run("rights", func(t *testing.T) { n.losesRights(t, cart) })
+	t.Run("passwords", func(t *testing.T) { n.changesPasswords(t) })
 	t.Run("data", func(t *testing.T) { n.keepsData(t, shop, app) })
 	t.Run("kept", func(t *testing.T) { n.keepsInstance(t, theirs, eve, scripts) })
 	t.Run("healed", func(t *testing.T) { n.healsValkey(t) })
@@ -298,6 +299,20 @@ func (n *node) attackValkey(t *testing.T) {
 		if said := x.who.do(strings.Fields(x.words)...); !strings.HasPrefix(said, x.answer) || x.answer == "-" && !strings.HasPrefix(said, "-") {
 			t.Errorf("%s: %s: %q, want %q", x.name, x.words, said, x.answer)
 		}
+	}
+	// A script that doesn't end is ended by the node, which looks after itself.
+	_, _ = s.Write([]byte("*3\r\n$4\r\nEVAL\r\n$17\r\nwhile true do end\r\n$1\r\n0\r\n"))
+	within(t, time.Minute, "an instance answers that a script has kept busy", func() error {
+		if said := n.client(t, 6401).do("AUTH", "app", "correct horse"); said != "OK" {
+			return errorString(said)
+		}
+		if said := e.do("PING"); said != "PONG" {
+			return errorString(said)
+		}
+		return nil
+	})
+	if said := a.do("PING"); said != "PONG" {
+		t.Errorf("another instance, meanwhile: %q", said)
 	}
 	nobody := n.client(t, 6400)
 	for _, words := range []string{"PING", "GET secret", "AUTH correct", "AUTH app wrong", "CONFIG GET dir"} {
@@ -396,6 +411,67 @@ func (n *node) losesRights(t *testing.T, cart planner.ValkeyUser) {
 	}
 }
 
+// changesPasswords gives a user passwords that are secrets: whatever is in them it logs in with, and they are in the file of the
+// secret alone.
+func (n *node) changesPasswords(t *testing.T) {
+	user := newValkeyUser("acme", "secretive", "shop")
+	secret := planner.Secret{
+		Meta:   planner.Meta{Target: valkeyNode, Name: planner.SecretName("acme", schema.KindValkeyUser, user.User, "password"), From: user.From},
+		Tenant: "acme", Generated: "canary",
+	}
+	user.PasswordHash = ""
+	var last planner.ValkeyUser
+	set := func(password string) error {
+		t.Helper()
+		old, was := secret, user
+		secret.Generation++
+		user.Password = planner.Held{Secret: secret.Name, Version: secret.Version()}
+		last = was
+		near := n.dial(1)
+		near.Secrets = revealed(password)
+		cs := []planner.Change{{ID: 1, Action: planner.Create, New: secret}, {ID: 2, Action: planner.Create, New: user}}
+		if old.Generation > 0 {
+			cs = []planner.Change{
+				{ID: 1, Action: planner.Update, Old: old, New: secret, Expect: planner.HashOf(old)},
+				{ID: 2, Action: planner.Update, Old: was, New: user, Expect: planner.HashOf(was)},
+			}
+		}
+		for _, c := range cs {
+			if err := near.Apply(t.Context(), []planner.Change{c})[0]; err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, password := range []string{"canary-1", `canary '"\%s\' $(x) #>~&`, "canary пароль ☃", "canary\nline\r\n", "canary\x00nul", "canary" + strings.Repeat("x", 3000)} {
+		if err := set(password); err != nil {
+			t.Fatalf("with the password %q: %v", password, err)
+		}
+		if said := n.client(t, 6400).do("AUTH", user.User, password); said != "OK" {
+			t.Errorf("with the password %.40q: %s", password, said)
+		}
+		for _, wrong := range []string{password + " ", password[:len(password)-1], ""} {
+			if said := n.client(t, 6400).do("AUTH", user.User, wrong); !strings.HasPrefix(said, "-WRONGPASS") {
+				t.Errorf("with %.40q in place of %.40q: %s", wrong, password, said)
+			}
+		}
+		n.sees(user)
+	}
+	if err := set(""); executors.KindOf(err) != executors.Refused {
+		t.Errorf("an empty password: %v", err)
+	}
+	n.change(last, nil)
+	if files := strings.Fields(n.script(`grep -rlsa --exclude=node-agent canary- /etc /run /var /tmp /home /root /opt || true`)); len(files) > 0 {
+		t.Errorf("of a password that isn't one any more, in clear in %v", files)
+	}
+	if out := n.script(`for p in /proc/[0-9]*; do tr '\0' ' ' < $p/cmdline; tr '\0' '\n' < $p/environ; done 2>/dev/null | grep -a canary | grep -v grep || true`); out != "" {
+		t.Errorf("a process has it in its arguments or environment: %s", out)
+	}
+	if log, err := exec.Command("docker", "logs", n.container).CombinedOutput(); err != nil || len(log) == 0 || bytes.Contains(log, []byte("canary ")) || bytes.Contains(log, []byte("canary-")) {
+		t.Errorf("the node's log has it, or there is none: %v", err)
+	}
+}
+
 // keepsData changes how an instance keeps its data, and kills it after each change.
 func (n *node) keepsData(t *testing.T, shop planner.Valkey, app planner.ValkeyUser) {
 	pid := func() string {
@@ -481,7 +557,11 @@ func (n *node) keepsInstance(t *testing.T, theirs planner.Valkey, users ...plann
 		t.Errorf("declared again it holds %q", said)
 	}
 	n.change(users[0], nil)
+	n.script("s6-applyuidgid -u 106401 -g 106401 -G 106401 setsid sleep 1000 >/dev/null 2>&1 &") // what somebody has left who broke out
 	n.change(theirs, kept)
+	if out := n.script("pgrep -u 106401 || true"); out != "" {
+		t.Errorf("it is stopped, and its user runs %s", out)
+	}
 	n.change(kept, nil)
 	if left := strings.Fields(n.script("find / -xdev -path /proc -prune -o -name '*evil.shop*' -print")); len(left) != 1 || !strings.HasPrefix(left[0], "/var/lib/valkey/trash/evil.shop.") {
 		t.Errorf("left of what was dropped: %v", left)

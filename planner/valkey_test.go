@@ -69,7 +69,11 @@ func TestKeptValkey(t *testing.T) {
 	}
 	delete(tree, "tenants/acme/cache.yaml")
 	carry()
-	live.Due = []planner.Ref{ref}
+	live.Due, live.Down = []planner.Ref{ref}, map[string]string{"valkey-1-0": "no answer"}
+	if p := carry(); live.State[ref] == nil || len(p.Released) > 0 {
+		t.Errorf("it is there while its node doesn't answer, and its port is released: %v", p.Released)
+	}
+	live.Due, live.Down = []planner.Ref{ref}, nil
 	carry()
 	if _, there := live.State[ref]; there {
 		t.Error("it is there when its time is over")

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"hostctl/agent/argv"
 	"hostctl/agent/s6"
 	"hostctl/executors"
 	"hostctl/planner"
@@ -185,7 +186,11 @@ func (m *Manager) answering(ctx context.Context, name string) (*conn, error) {
 			if _, err = c.do(ctx, "PING"); err == nil {
 				return c, nil
 			}
-			_ = c.Close() // it is loading
+			said := endScript(ctx, c, err)
+			_ = c.Close()
+			if said != nil {
+				return nil, said
+			} // it is loading
 		}
 		select {
 		case <-ctx.Done():
@@ -193,6 +198,19 @@ func (m *Manager) answering(ctx context.Context, name string) (*conn, error) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// endScript ends a script that keeps an instance from answering (BUSY), and refuses where it can't be ended alone.
+func endScript(ctx context.Context, c *conn, err error) error {
+	var said refusal
+	if !errors.As(err, &said) || !strings.HasPrefix(string(said), "BUSY") {
+		return nil
+	}
+	_, err = c.do(ctx, "SCRIPT", "KILL")
+	if errors.As(err, &said) && strings.HasPrefix(string(said), "UNKILLABLE") {
+		return executors.Errorf(executors.Refused, "a script of the tenant's runs on, and has written: it ends with the instance only; 's6-svc -k' on its service, within the node, ends that")
+	}
+	return nil
 }
 
 // stop ends an instance with all of its data in a snapshot, whatever its way of persistence. Its users are gone by then.
@@ -215,7 +233,19 @@ func (m *Manager) stop(ctx context.Context, o planner.Valkey) error {
 	if err := m.o.Scan.Remove(ctx, name, grace); err != nil {
 		return err
 	}
+	if err := end(ctx, uidOf(o)); err != nil {
+		return err
+	}
 	return os.RemoveAll(m.run(o.Name))
+}
+
+// end kills what else runs as the user of an instance: another instance may have its port, and so its user, one day.
+func end(ctx context.Context, uid int) error {
+	const none = 1 // no process matched, pkill(1)
+	if _, err := argv.Run(ctx, "pkill", "-KILL", "-U", strconv.Itoa(uid)); err != nil && argv.Code(err) != none {
+		return fmt.Errorf("end what runs as user %d: %w", uid, err)
+	}
+	return nil
 }
 
 // drop removes an instance for good, once a snapshot of it is in the trash. Only one that was kept, or was declared to be deleted

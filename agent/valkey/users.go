@@ -170,9 +170,9 @@ func take(from, to string) error {
 	case !info.Mode().IsRegular():
 		return errors.Join(fmt.Errorf("%s isn't a file", from), f.Close())
 	}
-	if err := errors.Join(f.Chown(0, 0), f.Chmod(0o400), f.Close()); err != nil {
+	if err := errors.Join(f.Chown(0, 0), f.Chmod(0o400), f.Close(), os.Rename(from, to)); err != nil {
 		return err
 	}
-	now := time.Now()
-	return errors.Join(os.Chtimes(from, now, now), os.Rename(from, to)) // the trash keeps it from now on
+	now := unix.NsecToTimespec(time.Now().UnixNano()) // the trash keeps it from now on
+	return unix.UtimesNanoAt(unix.AT_FDCWD, to, []unix.Timespec{now, now}, unix.AT_SYMLINK_NOFOLLOW)
 }
