@@ -162,10 +162,11 @@ func (n *node) client(t *testing.T, port int) *login {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(n.ca.PEM())
 	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: 20 * time.Second}, Config: &tls.Config{RootCAs: pool, ServerName: n.name, MinVersion: tls.VersionTLS12}}
-	c, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort(n.address, strconv.Itoa(port)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	var c net.Conn
+	within(t, time.Minute, "the instance answers", func() (err error) {
+		c, err = d.DialContext(t.Context(), "tcp", net.JoinHostPort(n.address, strconv.Itoa(port)))
+		return err
+	})
 	t.Cleanup(func() { _ = c.Close() })
 	return &login{c, bufio.NewReader(c)}
 }
@@ -392,9 +393,25 @@ func (n *node) losesRights(t *testing.T, cart planner.ValkeyUser) {
 	if said := c.do("PING"); said != "closed" {
 		t.Errorf("a connection with the password of before: %q", said)
 	}
+	n.change(other, less)
+	c = n.login(t, 6400, "cart")
+	again := less
+	again.PasswordHash, again.Retains = strings.Repeat("1", 64), true
+	n.change(less, again)
+	if said := c.do("PING"); said != "PONG" {
+		t.Errorf("a connection with a password that is valid as well: %q", said)
+	}
+	n.login(t, 6400, "cart")
+	n.sees(again)
+	without := again
+	without.Retains = false
+	n.change(again, without)
+	if said := c.do("PING"); said != "closed" {
+		t.Errorf("a connection with a password that has gone: %q", said)
+	}
 	locked := less
 	locked.Locked = true
-	n.change(other, less)
+	n.change(without, less)
 	c = n.login(t, 6400, "cart")
 	n.change(less, locked)
 	if said := c.do("PING"); said != "closed" {
@@ -479,13 +496,6 @@ func (n *node) keepsData(t *testing.T, shop planner.Valkey, app planner.ValkeyUs
 	}
 	answers := func() *login {
 		var c *login
-		within(t, time.Minute, "the instance answers", func() error {
-			conn, err := net.DialTimeout("tcp", net.JoinHostPort(n.address, "6400"), time.Second)
-			if err != nil {
-				return err
-			}
-			return conn.Close()
-		})
 		within(t, time.Minute, "the instance has read its data", func() error {
 			c = n.login(t, 6400, app.User)
 			if said := c.do("PING"); said != "PONG" {

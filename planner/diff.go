@@ -142,8 +142,8 @@ func (d *draft) compare(ref Ref, want Object) {
 	case Database:
 		d.compareDatabase(ref, have, want)
 		return
-	case DatabaseUser:
-		d.compareDatabaseUser(ref, have, want)
+	case account:
+		d.compareLogin(ref, have, want)
 		return
 	case User:
 		d.keepUserNow(ref, want)

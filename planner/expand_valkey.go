@@ -37,6 +37,7 @@ type ValkeyUser struct {
 	Commands     []string `json:"commands,omitempty"` // rules as a person wrote them; see schema.CommandRules
 	PasswordHash string   `json:"passwordHash,omitempty"`
 	Password     Held     `json:"password,omitzero"` // on the node; where it is set there is no PasswordHash
+	Retains      bool     `json:"retains,omitempty"` // the password of before is valid as well
 	Locked       bool     `json:"locked,omitempty"`
 }
 

@@ -39,7 +39,7 @@ func (m *Manager) makeInstance(ctx context.Context, have *records, o planner.Val
 			return executors.Errorf(executors.Conflict, "port %d is that of %s", o.Port, name)
 		}
 	}
-	if err := m.remember(have, o, ""); err != nil {
+	if err := m.remember(have, o); err != nil {
 		return err
 	}
 	if o.Kept {

@@ -24,13 +24,15 @@ type records struct {
 // user is a user with the hash of its password, which for one that is a secret isn't in the object.
 type user struct {
 	planner.ValkeyUser
-	hash string // SHA-256, hex
+	hash   string // SHA-256, hex
+	before string // of the password of before, where that is valid as well
 }
 
 // record is a file of records.
 type record struct {
 	Object json.RawMessage `json:"hostctl"`
 	Hash   string          `json:"hash,omitempty"`
+	Before string          `json:"before,omitempty"`
 }
 
 func (m *Manager) records() (*records, error) {
@@ -74,7 +76,7 @@ func (h *records) read(kind planner.Kind, path string) error {
 	case planner.Valkey:
 		h.instances[o.Name] = o
 	case planner.ValkeyUser:
-		h.users[o.Name] = user{o, r.Hash}
+		h.users[o.Name] = user{o, r.Hash, r.Before}
 	}
 	return nil
 }
@@ -95,26 +97,27 @@ func (m *Manager) record(r planner.Ref) string {
 }
 
 // remember writes what is being applied.
-func (m *Manager) remember(have *records, o planner.Object, hash string) error {
-	switch o := o.(type) {
-	case planner.Valkey:
-		o.From, o.On = planner.Owner{}, nil
-		if err := m.writeRecord(o, hash); err != nil {
-			return err
-		}
-		have.instances[o.Name] = o
-	case planner.ValkeyUser:
-		o.From, o.On = planner.Owner{}, nil
-		if err := m.writeRecord(o, hash); err != nil {
-			return err
-		}
-		have.users[o.Name] = user{o, hash}
+func (m *Manager) remember(have *records, o planner.Valkey) error {
+	o.From, o.On = planner.Owner{}, nil
+	if err := m.writeRecord(o, record{}); err != nil {
+		return err
 	}
+	have.instances[o.Name] = o
 	return nil
 }
 
-func (m *Manager) writeRecord(o planner.Object, hash string) error {
-	b, err := json.Marshal(record{Object: planner.Encode(o), Hash: hash})
+func (m *Manager) rememberUser(have *records, u user) error {
+	u.From, u.On = planner.Owner{}, nil
+	if err := m.writeRecord(u.ValkeyUser, record{Hash: u.hash, Before: u.before}); err != nil {
+		return err
+	}
+	have.users[u.Name] = u
+	return nil
+}
+
+func (m *Manager) writeRecord(o planner.Object, r record) error {
+	r.Object = planner.Encode(o)
+	b, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}

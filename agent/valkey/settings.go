@@ -119,6 +119,9 @@ func aclLine(u user) string {
 	if u.Locked {
 		words[2] = "off"
 	}
+	if u.before != "" {
+		words = append(words, "#"+u.before)
+	}
 	for _, k := range u.Keys {
 		words = append(words, "~"+k)
 	}

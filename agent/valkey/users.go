@@ -50,7 +50,14 @@ func (m *Manager) makeUser(ctx context.Context, have *records, o planner.ValkeyU
 		return err
 	}
 	was, known := have.users[o.Name]
-	if err := m.remember(have, o, hash); err != nil {
+	u := user{ValkeyUser: o, hash: hash}
+	if u.before = was.hash; was.hash == hash {
+		u.before = was.before
+	}
+	if !o.Retains || was.Instance != o.Instance {
+		u.before = ""
+	}
+	if err := m.rememberUser(have, u); err != nil {
 		return err
 	}
 	if known && was.Instance != o.Instance {
@@ -58,11 +65,14 @@ func (m *Manager) makeUser(ctx context.Context, have *records, o planner.ValkeyU
 			return err
 		}
 	}
-	if err := m.admit(ctx, have, instanceOf(o)); err != nil || !known || was.hash == hash && !o.Locked {
+	if err := m.admit(ctx, have, instanceOf(o)); err != nil || !known || u.takes(was.hash) && u.takes(was.before) && !o.Locked {
 		return err
 	}
 	return m.disconnect(ctx, instanceOf(o), o.User)
 }
+
+// takes reports whether a hash is that of a password with which a user logs in; "" is that of nobody.
+func (u user) takes(hash string) bool { return hash == "" || hash == u.hash || hash == u.before }
 
 // disconnect ends the connections of a user.
 func (m *Manager) disconnect(ctx context.Context, instance, name string) error {
