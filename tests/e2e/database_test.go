@@ -110,6 +110,7 @@ func (s *site) keepsVisiting() (stop func() (visits int, others []string)) {
 
 // TestDatabase: a tenant's database is made and used from a web node; another tenant's is out of reach. While the tenant is
 // suspended nobody gets in and its sites say so, and then all is as before. When the database isn't declared any more nobody gets in, and git revert brings it back with what was in it.
+// The same platform serves Valkey.
 func TestDatabase(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -196,4 +197,5 @@ func TestDatabase(t *testing.T) {
 	s.wantNoChanges()
 
 	s.databaseMoves(t)
+	s.valkeyServes(t)
 }

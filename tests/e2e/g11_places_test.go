@@ -168,6 +168,9 @@ func (c *canary) wantClosed(when, node, file string) {
 	if strings.HasPrefix(node, "db-") {
 		users = []string{"mysql", "nobody"}
 	}
+	if strings.HasPrefix(node, "valkey-") {
+		users = []string{"106400:106400", "nobody"} // the first instance's
+	}
 	for _, user := range users {
 		out, err := exec.CommandContext(c.t.Context(), "docker", "exec", "--user", user, c.container(node), "cat", file).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "Permission denied") {

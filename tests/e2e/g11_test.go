@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -42,6 +44,7 @@ const canaryNode = "web-1-1"
 var secretFields = []secretField{
 	{"site-password", "    SHOP_CURRENCY: EUR\n", "    SHOP_PASSWORD: %s\n", false, page("SHOP_PASSWORD"), webFiles},
 	{"site-token", "    SHOP_CURRENCY: EUR\n", "    SHOP_TOKEN: %s\n", true, page("SHOP_TOKEN"), webFiles},
+	{"valkey-password", "  instance: cache\n", "  password: %s\n", false, valkeyPassword, map[string]allowed{"/var/lib/hostctl/secrets/acme/valkeyuser/": "valkey-1-"}},
 	{"db-password", "  users:\n", "    - {name: given, privileges: readonly, password: %s}\n", false, passwordOf("given"), databaseFiles},
 	{"db-generated", "  users:\n", "    - {name: made, privileges: readonly, password: %s}\n", true, passwordOf("made"), databaseFiles},
 }
@@ -79,6 +82,31 @@ func page(variable string) func(*site) string {
 	}
 }
 
+// canaryCache is an instance whose user has the password.
+const canaryCache = `apiVersion: hosting/v1
+kind: ValkeyInstance
+metadata: {name: cache}
+spec: {shard: valkey-1, maxMemory: 16Mi}
+---
+apiVersion: hosting/v1
+kind: ValkeyUser
+metadata: {name: canary}
+spec:
+  instance: cache
+`
+
+// valkeyPassword is the one of which the server has the hash.
+func valkeyPassword(s *site) string {
+	const file = "/var/lib/hostctl/secrets/acme/valkeyuser/canary/password"
+	node := s.container("valkey-1-0")
+	value := strings.TrimSuffix(s.docker("exec", node, "sed", "1d", file), "\n")
+	sum := sha256.Sum256([]byte(value))
+	if !strings.Contains(s.docker("exec", node, "cat", "/var/lib/valkey/instances/acme.cache/users.acl"), " #"+hex.EncodeToString(sum[:])+" ") {
+		return "one that the server doesn't let in"
+	}
+	return value
+}
+
 // The whole path of secrets, from the repository and from the inventory, through hostd, to what reads them; their
 // rotation, and their going. All the while each value is in the files alone that it is put into, and nowhere else on the
 // platform: not in what hostctl prints, in logs, in arguments or environments of any process, in the inventory or in
@@ -94,6 +122,8 @@ func TestG11_ASecretIsWhereItIsReadAndNowhereElse(t *testing.T) {
 	s.must(os.WriteFile(filepath.Join(s.Clone(), "clusters/eu-1/db.yaml"), []byte(databaseCluster), 0o644))
 	s.must(os.WriteFile(filepath.Join(s.Clone(), "tenants/acme/database.yaml"), []byte(secretDatabase), 0o644))
 	s.edit("shards: {web: web-1}", "shards: {web: web-1, database: db-1}")
+	s.must(os.WriteFile(filepath.Join(s.Clone(), "clusters/eu-1/valkey.yaml"), []byte(valkeyCluster), 0o644))
+	s.must(os.WriteFile(filepath.Join(s.Clone(), "tenants/acme/cache.yaml"), []byte(canaryCache), 0o644))
 	for _, f := range secretFields {
 		s.edit(f.after, f.after+fmt.Sprintf(f.yaml, f.reference()))
 		if !f.made {
