@@ -61,6 +61,7 @@ func manyNames(n int) wish {
 	return w
 }
 
+// B57: 31 % of what there is.
 func TestG09_Budget(t *testing.T) {
 	w := manyNames(20)
 	live := applied(mustPlan(t, w.manifest(1), planner.Live{}))

@@ -32,6 +32,7 @@ func containers(p planner.Plan) map[string]planner.Container {
 	return all
 }
 
+// B57: an empty repository.
 func TestEmptyManifestIsRefused(t *testing.T) {
 	w := firstWish()
 	live := applied(mustPlan(t, w.manifest(1), planner.Live{}))

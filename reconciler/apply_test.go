@@ -65,7 +65,7 @@ func TestG05_PlanOfAnotherInventory(t *testing.T) {
 	}
 }
 
-// An older commit never overwrites a newer one, whoever applies it, also where the newer one has failed (G6).
+// An older commit never overwrites a newer one, whoever applies it, also where the newer one has failed (G6, B54).
 func TestG06_OlderCommit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -16,6 +16,7 @@ import (
 // TestG09_TenantRemoved removes a tenant's folder: the push is refused with what would be lost, and nothing moves. With the
 // trailer that it asks for the tenant is gone from HAProxy and DNS, and its files aren't. 'git revert' brings all back, the
 // files that were uploaded too (G10). What is kept for long enough is deleted by a plan of its own.
+// B57: a deleted folder.
 func TestG09_TenantRemoved(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
