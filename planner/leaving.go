@@ -48,16 +48,16 @@ func (g *group) surplus(name string) (int, bool) {
 	return i, ok && err == nil && i >= g.count && strconv.Itoa(i) == number
 }
 
-// alive reports whether a node that nobody declares is there, on a host that is declared, and nothing is wrong with it.
+// alive reports whether a node that nobody declares is there, on a host that is declared. One whose last change didn't end
+// serves, as far as anybody knows.
 func (x *expansion) alive(name string) bool {
 	if x.nodes[name] != nil || x.isDown(name) || len(x.index.containers[name]) != 1 {
 		return false
 	}
 	ref := x.index.containers[name][0]
-	_, dirty := x.live.Dirty[ref]
 	agent := Ref{KindAgent, ref.Target, name}
 	there := x.live.State[agent] != nil && !x.live.Dirty[agent].Gone
-	return x.live.State[ref] != nil && !dirty && x.hosts[ref.Target] != nil && (there || x.policy.AgentBinary == "")
+	return x.live.State[ref] != nil && !x.live.Dirty[ref].Gone && x.hosts[ref.Target] != nil && (there || x.policy.AgentBinary == "")
 }
 
 // healthy reports whether a node that stays in a group serves while a plan is carried out: it isn't made again, and a load
