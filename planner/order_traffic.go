@@ -1,5 +1,7 @@
 package planner
 
+import "maps"
+
 // inBalancer names a backend in one load balancer.
 type inBalancer struct{ lb, backend string }
 
@@ -178,28 +180,36 @@ func (d *draft) routesByBackend() map[inBalancer][]balancerRoute {
 
 // vhostsByNode finds by node and host name the vhosts that are there, or are made in this plan.
 func (d *draft) vhostsByNode() map[string]map[string]Ref {
-	all := map[string]map[string]Ref{}
-	put := func(v Vhost) {
+	there, next := map[string]map[string]Ref{}, map[string]map[string]Ref{}
+	put := func(all map[string]map[string]Ref, v Vhost) {
 		m := all[v.Target]
 		if m == nil {
 			m = map[string]Ref{}
 			all[v.Target] = m
 		}
 		for _, h := range v.Hostnames {
-			m[h] = v.Ref()
+			if other, twice := m[h]; !twice || v.Ref().Compare(other) < 0 { // one of two, and always the same
+				m[h] = v.Ref()
+			}
 		}
 	}
 	for ref, o := range d.live.State {
 		if v, ok := o.(Vhost); ok && !d.lost(ref) {
-			put(v)
+			put(there, v)
 		}
 	}
 	for i := range d.steps {
 		if v, ok := d.steps[i].new.(Vhost); ok && !d.steps[i].off && !d.steps[i].side {
-			put(v)
+			put(next, v)
 		}
 	}
-	return all
+	for node, names := range next {
+		if there[node] == nil {
+			there[node] = map[string]Ref{}
+		}
+		maps.Copy(there[node], names)
+	}
+	return there
 }
 
 // afterTurns makes a node's turn begin when the node before is back.
