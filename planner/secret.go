@@ -40,7 +40,7 @@ type Ciphertext struct {
 // one too; whoever uses it finds that nothing is to be done.
 func (o Secret) Version() string {
 	if o.Generated != "" {
-		return "generation " + strconv.Itoa(o.Generation)
+		return "generation " + strconv.Itoa(o.Generation) + " of " + o.Generated
 	}
 	return o.Cipher
 }
