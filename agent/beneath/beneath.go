@@ -256,9 +256,6 @@ func (d *Dir) create(name string, data []byte, o Owner) error {
 	return errors.Join(err, own(f, o.UID, o.GID, o.FileMode), f.Sync(), f.Close())
 }
 
-// Own gives a plain file an owner and a mode.
-func Own(f *os.File, o Owner) error { return own(f, o.UID, o.GID, o.FileMode) }
-
 // Remove removes a file; one that isn't there is removed already. The name goes, whatever it is; nothing is followed.
 func (d *Dir) Remove(rel string) error {
 	dir, err := d.Sub(path.Dir(rel))

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"hostctl/examples"
 )
@@ -20,7 +22,7 @@ func (p Platform) MoveOff() (release func(), err error) {
 		return nil, err
 	}
 	return release, errors.Join(
-		p.Replace("10.77.0.0/24", fmt.Sprintf("10.78.%d.0/24", slot)),
+		p.Replace("10.77.0.0/24", subnet(slot)),
 		p.Replace("{first: 20000, last: 20999}", fmt.Sprintf("{first: %d, last: %d}", 21000+slot*40, 21000+slot*40+39)),
 	)
 }
@@ -39,15 +41,36 @@ func (p Platform) WriteSites() error {
 	return nil
 }
 
-// takeSlot reserves one of 100 places on this machine: it is taken as long as its port is.
+// takeSlot reserves one of 100 places on this machine: it is taken as long as its port is. One whose network the engine still
+// has is left alone: a test run that was killed has left it.
 func takeSlot() (slot int, release func(), err error) {
+	networks, err := subnets()
+	if err != nil {
+		return 0, nil, err
+	}
 	for slot := range 100 {
+		if strings.Contains(networks, subnet(slot)+"\n") {
+			continue
+		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 26000+slot))
 		if err == nil {
 			return slot, func() { _ = l.Close() }, nil
 		}
 	}
 	return 0, nil, errors.New("100 platforms under test already")
+}
+
+func subnet(slot int) string { return fmt.Sprintf("10.78.%d.0/24", slot) }
+
+// subnets lists those of the engine's networks, a line each.
+func subnets() (string, error) {
+	ids, err := exec.Command("docker", "network", "ls", "--quiet", "--filter", "driver=bridge").Output()
+	if err != nil {
+		return "", fmt.Errorf("docker network ls: %w", err)
+	}
+	// Networks of other tests come and go meanwhile: of those that are gone nothing is printed.
+	out, _ := exec.Command("docker", append([]string{"network", "inspect", "--format", "{{range .IPAM.Config}}{{.Subnet}}{{end}}"}, strings.Fields(string(ids))...)...).Output()
+	return string(out), nil
 }
 
 // Replace replaces a text in every file of the clone that holds it; one must.
