@@ -275,7 +275,7 @@ func empty(s planner.State, node string) {
 
 func isInside(k planner.Kind) bool {
 	switch k {
-	case planner.KindUser, planner.KindRuntime, planner.KindVhost, planner.KindBackend, planner.KindServer, planner.KindRoute:
+	case planner.KindUser, planner.KindRuntime, planner.KindVhost, planner.KindCron, planner.KindBackend, planner.KindServer, planner.KindRoute:
 		return true
 	}
 	return false

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -238,6 +239,13 @@ func TestFollowEndsEarly(t *testing.T) {
 
 func TestApply(t *testing.T) {
 	h := start(t)
+	var refuses atomic.Bool
+	h.far.Refuse = func(planner.Object) error {
+		if refuses.Load() {
+			return errors.New("no")
+		}
+		return nil
+	}
 	h.branch.push(first)
 	h.follow(first)
 	plan := func() []byte {
@@ -273,17 +281,33 @@ func TestApply(t *testing.T) {
 		t.Fatal("there is no route")
 	}
 
+	// The loop mends what is lost too: where it comes first, the plan is one of before.
+	again := func(last reconciler.Event, err error) bool {
+		return err == nil && strings.Contains(last.Text, "changed since the plan was made")
+	}
+
 	lose()
 	saved := plan()
-	if last, changes, err := apply(saved); err != nil || last.Kind != reconciler.EventApplied || changes == 0 {
+	last, changes, err := apply(saved)
+	for again(last, err) {
+		h.converged()
+		lose()
+		saved = plan()
+		last, changes, err = apply(saved)
+	}
+	if err != nil || last.Kind != reconciler.EventApplied || changes == 0 {
 		t.Errorf("a plan: %+v, %d changes, %v", last, changes, err)
 	}
 	if last, changes, err := apply(saved); err != nil || last.Kind != reconciler.EventRefused || changes > 0 {
 		t.Errorf("the plan again: %+v, %d changes, %v", last, changes, err)
 	}
+	refuses.Store(true)
 	lose()
-	h.far.Refuse = func(planner.Object) error { return errors.New("no") }
-	if last, _, err := apply(plan()); err != nil || last.Kind != reconciler.EventFailed || !strings.Contains(last.Text, "failed") {
+	last, _, err = apply(plan())
+	for again(last, err) {
+		last, _, err = apply(plan())
+	}
+	if err != nil || last.Kind != reconciler.EventFailed || !strings.Contains(last.Text, "failed") {
 		t.Errorf("a plan that fails: %+v, %v", last, err)
 	}
 	if _, _, err := apply([]byte("no plan")); err == nil {

@@ -92,7 +92,7 @@ func Split(cs []planner.Change, errs []error) (good, bad []planner.Change, failu
 
 // InsideKinds are the kinds of planner.InContainer.
 var InsideKinds = []planner.Kind{
-	planner.KindSecret, planner.KindUser, planner.KindRuntime, planner.KindVhost, planner.KindCert, planner.KindBackend, planner.KindServer, planner.KindRoute,
+	planner.KindSecret, planner.KindUser, planner.KindRuntime, planner.KindVhost, planner.KindCron, planner.KindCert, planner.KindBackend, planner.KindServer, planner.KindRoute,
 }
 
 // EmptiesContainer reports whether nothing in a container's filesystem outlives a change.
