@@ -21,6 +21,7 @@ func TestLeaks(t *testing.T) {
 		{"a password where a secret must be", "tenants/acme/x.yaml", "apiVersion: hosting/v1\nkind: DatabaseUser\nmetadata: {name: app}\nspec: {database: shop, privileges: admin, password: xyz}\n",
 			"tenants/acme/x.yaml:4:53: databaseuser/app: spec.password: stands in clear"},
 		{"a file that isn't encrypted", "tenants/acme/x.sops.yaml", "password: xyz\n", "tenants/acme/x.sops.yaml:1:1: isn't encrypted"},
+		{"what configures sops", ".sops.yaml", "creation_rules: [{age: age1}]\n", ""},
 		{"other mistakes", "tenants/acme/x.yaml", "apiVersion: hosting/v1\nkind: Webrot\n", ""},
 		{"half a file", "tenants/acme/x.yaml", "a: [", ""},
 	} {

@@ -132,9 +132,10 @@ func flat(err error) []error {
 	return []error{err}
 }
 
-// isSecretFile reports whether a file must be in the SOPS format, whatever is in it.
+// isSecretFile reports whether a file must be in the SOPS format, whatever is in it. .sops.yaml itself is the configuration
+// of the sops program, and in clear.
 func isSecretFile(p string) bool {
-	return strings.HasSuffix(p, ".sops.yaml") || strings.HasSuffix(p, ".sops.yml")
+	return path.Base(p) != ".sops.yaml" && (strings.HasSuffix(p, ".sops.yaml") || strings.HasSuffix(p, ".sops.yml"))
 }
 
 // secrets resolves every secretRef.
