@@ -89,16 +89,19 @@ func TestFailures(t *testing.T) {
 	if e, err := r.read(); err != nil || !e.disabled() || e.Last.Error != "e" || e.told() == "" {
 		t.Errorf("%+v, %v", e, err)
 	}
-	for what, again := range map[string]func() error{
-		"moved":                        func() error { return r.begin("web-1-1", "one", false) },
-		"the end of what it was once":  func() error { _, err := r.end("before", outcome{}); return err },
-		"forgotten by another's leave": func() error { return r.forget("web-1-0") },
+	for _, c := range []struct {
+		what  string
+		again func() error
+	}{ // in this order: the node that it moved from isn't the one that has it
+		{"moved", func() error { return r.begin("web-1-1", "one", false) }},
+		{"the end of what it was once", func() error { _, err := r.end("before", outcome{}); return err }},
+		{"forgotten by another's leave", func() error { return r.forget("web-1-0") }},
 	} {
-		if err := again(); err != nil {
+		if err := c.again(); err != nil {
 			t.Fatal(err)
 		}
 		if run("") {
-			t.Errorf("%s, and run", what)
+			t.Errorf("%s, and run", c.what)
 		}
 	}
 	if err := r.begin("web-1-1", "one", true); err != nil {
