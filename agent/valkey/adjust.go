@@ -121,17 +121,24 @@ func (m *Manager) startAppending(ctx context.Context, c *conn) error {
 	return nil
 }
 
-// snapshot writes one while the instance goes on serving.
+// snapshot writes one of all that there is now, while the instance goes on serving. One that is being written already isn't of
+// now: it is waited for, and another one is begun.
 func snapshot(ctx context.Context, c *conn) error {
-	if _, err := c.do(ctx, "BGSAVE", "SCHEDULE"); err != nil {
-		var said refusal
-		if !errors.As(err, &said) || !strings.Contains(string(said), "in progress") {
-			return err
-		}
-	}
+	before := ""
 	return until(ctx, c, func(info map[string]string) (bool, error) {
+		if before == "" {
+			before = info["rdb_saves"] // each counts from when it begins
+		}
 		if info["rdb_bgsave_in_progress"] != "0" || info["aof_rewrite_in_progress"] != "0" {
 			return false, nil
+		}
+		if info["rdb_saves"] == before {
+			_, err := c.do(ctx, "BGSAVE")
+			var said refusal
+			if errors.As(err, &said) && strings.Contains(string(said), "in progress") {
+				return false, nil
+			}
+			return false, err
 		}
 		if info["rdb_last_bgsave_status"] != "ok" {
 			return false, executors.Errorf(executors.Refused, "a snapshot can't be written; why is in the node's log")
