@@ -298,8 +298,9 @@ func (d *draft) remove(ref Ref, have Object) {
 	}
 	s := step{ref: ref, action: Delete, old: have, at: d.goesAt(ref), why: d.whyDelete(ref)}
 	if server, ok := have.(Server); ok {
-		server = d.takeSilentOut(ref, server)
-		s.old, s.at = server, d.serverGoes(ref, server)
+		if s.at = d.serverGoes(ref, server); s.at > inStage(phaseUp, ref) { // else it goes as soon as it could be taken out
+			s.old = d.takeSilentOut(ref, server)
+		}
 	}
 	d.emit(s)
 }
