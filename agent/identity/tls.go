@@ -11,22 +11,16 @@ import (
 
 // ServerTLS returns the TLS of a node's agent, from PEM files. It takes TLS 1.3 only, and only clients that hold the
 // certificate of this instance's controller; with nodes also those that hold that of a node of it. Caller says which one
-// it is; a node's certificate drives no other node. The node's own certificate is read anew for each connection, so one that was renewed needs no restart.
+// it is; a node's certificate drives no other node. The node's own certificate is read anew for each connection, so one that
+// was renewed needs no restart.
 func ServerTLS(caFile, certFile, keyFile, instance string, nodes bool) (*tls.Config, error) {
 	controller, err := controllerURI(instance)
 	if err != nil {
 		return nil, err
 	}
-	pem, err := os.ReadFile(caFile)
+	pool, _, err := readPair(caFile, certFile, keyFile)
 	if err != nil {
-		return nil, fmt.Errorf("read CA: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read CA: no certificate in %s", caFile)
-	}
-	if _, err := tls.LoadX509KeyPair(certFile, keyFile); err != nil {
-		return nil, fmt.Errorf("read the node's certificate: %w", err)
+		return nil, err
 	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
@@ -68,23 +62,16 @@ func Caller(s tls.ConnectionState, instance string) (node string, err error) {
 	return node, isFor(s, uri)
 }
 
-// NodeTLS returns the TLS of a node that calls the agent of another node of its instance, from PEM files.
+// NodeTLS returns the TLS of a node that calls the agent or a service of another node, from PEM files: only who holds the
+// certificate of that node, of the same instance, is talked to.
 func NodeTLS(caFile, certFile, keyFile, instance, node string) (*tls.Config, error) {
 	uri, err := nodeURI(instance, node)
 	if err != nil {
 		return nil, err
 	}
-	pem, err := os.ReadFile(caFile)
+	pool, own, err := readPair(caFile, certFile, keyFile)
 	if err != nil {
-		return nil, fmt.Errorf("read CA: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read CA: no certificate in %s", caFile)
-	}
-	own, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the node's certificate: %w", err)
+		return nil, err
 	}
 	return &tls.Config{
 		MinVersion:       tls.VersionTLS13,
@@ -113,32 +100,21 @@ func (ca *CA) ClientTLS(controller tls.Certificate, instance, node string) (*tls
 	}, nil
 }
 
-// PeerTLS returns the TLS of a node that calls a service of another one, from PEM files: only who holds the certificate of
-// that node, of the same instance, is talked to.
-func PeerTLS(caFile, certFile, keyFile, instance, node string) (*tls.Config, error) {
-	uri, err := nodeURI(instance, node)
-	if err != nil {
-		return nil, err
-	}
+// readPair reads who vouches for certificates, and a node's own, from PEM files.
+func readPair(caFile, certFile, keyFile string) (*x509.CertPool, tls.Certificate, error) {
 	pem, err := os.ReadFile(caFile)
 	if err != nil {
-		return nil, fmt.Errorf("read CA: %w", err)
+		return nil, tls.Certificate{}, fmt.Errorf("read CA: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read CA: no certificate in %s", caFile)
+		return nil, tls.Certificate{}, fmt.Errorf("read CA: no certificate in %s", caFile)
 	}
 	own, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
-		return nil, fmt.Errorf("read the node's certificate: %w", err)
+		return nil, tls.Certificate{}, fmt.Errorf("read the node's certificate: %w", err)
 	}
-	return &tls.Config{
-		MinVersion:       tls.VersionTLS13,
-		RootCAs:          pool,
-		ServerName:       node,
-		Certificates:     []tls.Certificate{own},
-		VerifyConnection: func(s tls.ConnectionState) error { return isFor(s, uri) },
-	}, nil
+	return pool, own, nil
 }
 
 // isFor checks that the other side's certificate, whose chain is verified already, names exactly one identity: that one.

@@ -77,7 +77,7 @@ func databases(c config, folder *secrets.Folder) (map[planner.Kind]executors.Exe
 	m, err := mysql.New(mysql.Options{
 		Target: shardOf(c.Node), Secrets: folder,
 		TLS: func(node string) (*tls.Config, error) {
-			return identity.PeerTLS(file("ca.crt"), file("node.crt"), file("node.key"), c.Instance, node)
+			return identity.NodeTLS(file("ca.crt"), file("node.crt"), file("node.key"), c.Instance, node)
 		},
 	})
 	if err != nil {
