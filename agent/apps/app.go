@@ -82,11 +82,11 @@ func (m *Manager) file(r planner.Runtime, values map[string]string) ([]byte, err
 	if have, err := m.installed(r.Type); err != nil || !slices.Contains(have, r.Version) {
 		return nil, errors.Join(err, executors.Errorf(executors.Refused, "%s %s isn't installed on this node; there are: %s", r.Type, r.Version, strings.Join(have, ", ")))
 	}
-	uid, err := uidOf(r.Login)
+	uid, err := UIDOf(r.Login)
 	if err != nil {
 		return nil, executors.Errorf(executors.Conflict, "%w", err)
 	}
-	web, err := uidOf(m.o.Web)
+	web, err := UIDOf(m.o.Web)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,8 @@ func (m *Manager) installed(t schema.RuntimeType) ([]string, error) {
 	return versions, nil
 }
 
-func uidOf(login string) (int, error) {
+// UIDOf returns the number of a user of this node.
+func UIDOf(login string) (int, error) {
 	u, err := user.Lookup(login)
 	if err != nil {
 		return 0, err
@@ -166,7 +167,7 @@ func (m *Manager) parse(file []byte) (planner.Runtime, error) {
 	if !ok {
 		return planner.Runtime{}, fmt.Errorf("it describes a %s", o.Ref().Kind)
 	}
-	want, err := m.file(r, secretValues(l, r))
+	want, err := m.file(r, l.SecretValues(r.Secrets))
 	if err != nil {
 		return planner.Runtime{}, err
 	}
@@ -178,18 +179,21 @@ func (m *Manager) parse(file []byte) (planner.Runtime, error) {
 
 func (m *Manager) data(r planner.Runtime) string { return filepath.Join(m.o.Data, r.Tenant+"."+r.Site) }
 
-// makeData makes HOME and TMPDIR, the tenant's own and nobody else's. What is above them is root's.
-func (m *Manager) makeData(r planner.Runtime) error {
-	uid, err := uidOf(r.Login)
+func (m *Manager) makeData(r planner.Runtime) error { return MakeData(m.data(r), r.Login) }
+
+// MakeData makes a folder with HOME and TMPDIR of a site, the tenant's own and nobody else's: <data>/home and <data>/tmp.
+// What is above them is root's.
+func MakeData(data, login string) error {
+	uid, err := UIDOf(login)
 	if err != nil {
 		return executors.Errorf(executors.Conflict, "%w", err)
 	}
-	root, err := madeBy(m.o.Data)
+	root, err := madeBy(filepath.Dir(data))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = root.Close() }() // only held for its path
-	site, err := root.Make(filepath.Base(m.data(r)), beneath.Owner{DirMode: 0o711})
+	site, err := root.Make(filepath.Base(data), beneath.Owner{DirMode: 0o711})
 	if err != nil {
 		return err
 	}

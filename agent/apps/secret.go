@@ -6,12 +6,12 @@ import (
 	"hostctl/planner"
 )
 
-// secretValues reads the values of a site's secrets from its file: which ones they are the versions in its object say.
-func secretValues(l Launch, r planner.Runtime) map[string]string {
+// SecretValues reads from what is started the values of the variables that are secrets.
+func (l Launch) SecretValues(secrets map[string]planner.Held) map[string]string {
 	values := map[string]string{}
 	for _, v := range l.Env {
 		name, value, _ := strings.Cut(v, "=")
-		if _, secret := r.Secrets[name]; secret {
+		if _, secret := secrets[name]; secret {
 			values[name] = value
 		}
 	}

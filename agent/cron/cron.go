@@ -110,7 +110,7 @@ func (m *Manager) apply(ctx context.Context, c planner.Change) error {
 // put makes a job be run from now on. One that was changed may run again, however often it failed; so may one that somebody
 // asks to be made once more as it is.
 func (m *Manager) put(j planner.Cron, afresh bool) error {
-	values, err := m.values(j)
+	values, err := m.o.Secrets.Values(j.Secrets)
 	if err != nil {
 		return err
 	}

@@ -9,17 +9,15 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"hostctl/agent/allow"
 	"hostctl/agent/apps"
-	"hostctl/agent/beneath"
 	"hostctl/agent/limit"
 	"hostctl/agent/logs"
+	"hostctl/agent/secrets"
 	"hostctl/executors"
 	"hostctl/planner"
 	"hostctl/schema"
@@ -67,45 +65,15 @@ func check(j planner.Cron) error {
 	return errors.Join(errs...)
 }
 
-// values returns the values of the variables that are secrets.
-func (m *Manager) values(j planner.Cron) (map[string]string, error) {
-	if len(j.Secrets) == 0 {
-		return nil, nil
-	}
-	if m.o.Secrets == nil {
-		return nil, errors.New("this node keeps no secrets")
-	}
-	values := make(map[string]string, len(j.Secrets))
-	for _, k := range slices.Sorted(maps.Keys(j.Secrets)) {
-		value, err := m.o.Secrets.Value(j.Secrets[k])
-		if err != nil {
-			return nil, fmt.Errorf("variable %s: %w", k, err)
-		}
-		values[k] = string(value)
-	}
-	return values, nil
-}
-
-// checkValues refuses values that no variable can hold. No error holds one.
-func checkValues(j planner.Cron, values map[string]string) error {
-	var errs []error
-	for _, k := range slices.Sorted(maps.Keys(j.Secrets)) {
-		if err := schema.CheckEnvValue(values[k]); err != nil {
-			errs = append(errs, fmt.Errorf("variable %s: its secret %w", k, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // file renders what a job runs: an apps.Launch with the job as its object.
 func (m *Manager) file(j planner.Cron, values map[string]string) ([]byte, error) {
-	if err := errors.Join(check(j), checkValues(j, values)); err != nil {
+	if err := errors.Join(check(j), secrets.CheckValues(j.Secrets, values)); err != nil {
 		return nil, executors.Errorf(executors.Refused, "%w", err)
 	}
 	if err := m.installed(j); err != nil {
 		return nil, executors.Errorf(executors.Refused, "%w", err)
 	}
-	uid, err := uidOf(j.Login)
+	uid, err := apps.UIDOf(j.Login)
 	if err != nil {
 		return nil, executors.Errorf(executors.Conflict, "%w", err)
 	}
@@ -165,14 +133,6 @@ func (m *Manager) makeBin(j planner.Cron) error {
 	return os.Symlink(m.php(j), link)
 }
 
-func uidOf(login string) (int, error) {
-	u, err := user.Lookup(login)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(u.Uid)
-}
-
 // environment is all that a job is told by variables: ours, then the site's.
 func (m *Manager) environment(j planner.Cron, values map[string]string) []string {
 	data := m.data(j)
@@ -199,34 +159,14 @@ func (m *Manager) environment(j planner.Cron, values map[string]string) []string
 
 func (m *Manager) data(j planner.Cron) string { return filepath.Join(m.o.Data, j.Tenant+"."+j.Site) }
 
-// makeData makes HOME and TMPDIR, the tenant's own and nobody else's. What is above them is root's.
+// makeData makes HOME and TMPDIR of a site's jobs, and their log.
 func (m *Manager) makeData(j planner.Cron) error {
-	uid, err := uidOf(j.Login)
+	if err := apps.MakeData(m.data(j), j.Login); err != nil {
+		return err
+	}
+	uid, err := apps.UIDOf(j.Login)
 	if err != nil {
 		return executors.Errorf(executors.Conflict, "%w", err)
-	}
-	if err := errors.Join(os.MkdirAll(m.o.Data, 0o711), os.Chmod(m.o.Data, 0o711)); err != nil { //nolint:gosec // others pass through; what is in it is closed itself
-		return err
-	}
-	root, err := beneath.Open(m.o.Data)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }() // only held for its path
-	site, err := root.Make(filepath.Base(m.data(j)), beneath.Owner{DirMode: 0o711})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = site.Close() }() // only held for its path
-	own := beneath.Owner{UID: uid, GID: uid, DirMode: 0o700}
-	for _, name := range []string{"home", "tmp"} {
-		dir, err := site.Make(name, own)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(dir.Own(own), dir.Close()); err != nil {
-			return err
-		}
 	}
 	return logs.Make(filepath.Join(m.o.Logs, j.Tenant+"."+j.Site+".cron.log"), uid)
 }
@@ -249,7 +189,7 @@ func (m *Manager) read(name string) (planner.Cron, apps.Launch, error) {
 	if !ok {
 		return planner.Cron{}, l, fmt.Errorf("it describes a %s", o.Ref().Kind)
 	}
-	want, err := m.file(j, secretValues(l, j))
+	want, err := m.file(j, l.SecretValues(j.Secrets))
 	if err != nil {
 		return planner.Cron{}, l, err
 	}
@@ -257,18 +197,6 @@ func (m *Manager) read(name string) (planner.Cron, apps.Launch, error) {
 		return planner.Cron{}, l, errors.New("changed by somebody else")
 	}
 	return j, l, nil
-}
-
-// secretValues reads the values of a job's secrets from its file: which ones they are the versions in its object say.
-func secretValues(l apps.Launch, j planner.Cron) map[string]string {
-	values := map[string]string{}
-	for _, v := range l.Env {
-		name, value, _ := strings.Cut(v, "=")
-		if _, secret := j.Secrets[name]; secret {
-			values[name] = value
-		}
-	}
-	return values
 }
 
 // contentOf names what a job is, on whichever node.
