@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"reconciler/git":          {"reconciler", "planner", "schema"},
 	"reconciler/inventory":    {"reconciler", "reconciler/inventory/..."},
 	"reconciler/web":          {"reconciler", "executors", "planner", "schema"},
+	"reconciler/outbox":       {},
 	"migrations":              {},
 	"examples":                {},
 	"cmd/...":                 {"..."},
