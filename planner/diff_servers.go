@@ -38,6 +38,7 @@ func (d *draft) compareServer(ref Ref, have Object, want Server) {
 		if have == nil || dirty || !equal(have, want) {
 			s := d.toward(ref, have, want, why, dirty)
 			s.side = (have != nil || halfway) && want.State != ServerReady // going out of rotation waits for nothing
+			d.adopts(&s)
 			d.emit(s)
 		}
 	case have == nil && !halfway && (n.class == troubled || d.nodes[ref.Target].class == steady),

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 
 	"hostctl/schema"
 )
@@ -96,6 +97,7 @@ func (g *group) dataPath() string {
 func (x *expansion) expandNodes() {
 	x.collectHosts()
 	x.collectGroups()
+	x.collectBalancers()
 	x.placeNodes()
 	x.checkTargetNames()
 	if len(x.problems) > 0 {
@@ -276,7 +278,12 @@ func (x *expansion) checkReachable() {
 }
 
 func (x *expansion) needsPort(from, to *node, port int, name string) {
-	if from.host == to.host || slices.ContainsFunc(to.ports, func(p PublishedPort) bool { return p.Container == port && p.Protocol == "tcp" }) {
+	if from.host == to.host || from.host == nil && to.host.here() || slices.ContainsFunc(to.ports, func(p PublishedPort) bool { return p.Container == port && p.Protocol == "tcp" }) {
+		return
+	}
+	if from.host == nil {
+		x.problemf("the HAProxy of cluster %s can't reach %s on host %s: publish that port, 'ports: [{name: %s, container: %d}]' in NodeProfile %s",
+			to.group.cluster.Name, to.name, to.host.Name, name, port, to.group.profile.Name)
 		return
 	}
 	x.problemf("node %s on host %s can't reach %s on host %s: publish that port, 'ports: [{name: %s, container: %d}]' in NodeProfile %s, or keep both on one host by Host.roles or hostSelector",
@@ -313,13 +320,21 @@ func (n *node) reachedFrom(other *node, port int) string {
 // httpAddress returns where a load balancer reaches a node's web server.
 func (n *node) httpAddress(lb *node) string {
 	port := n.httpPort()
+	inNetwork := net.JoinHostPort(n.address, strconv.Itoa(port))
 	if n.host == lb.host {
-		return net.JoinHostPort(n.address, strconv.Itoa(port))
+		return inNetwork
 	}
 	for _, p := range n.ports {
 		if p.Container == port && p.Protocol == "tcp" {
 			return net.JoinHostPort(p.Address, strconv.Itoa(p.Host))
 		}
 	}
+	if lb.host == nil && n.host.here() {
+		return inNetwork
+	}
 	return net.JoinHostPort(n.host.Address, strconv.Itoa(port))
 }
+
+// here reports whether a host is the machine that runs hostctl, and so an HAProxy that hostctl hasn't made: its engine is
+// reached by a Unix socket.
+func (h *host) here() bool { return strings.HasPrefix(h.Docker.Endpoint, "unix://") }

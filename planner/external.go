@@ -19,6 +19,47 @@ func (p PowerDNS) Secret() Secret { return Secret{Cipher: p.Cipher, Found: p.Key
 // name servers: what is in the ones isn't in the others.
 const externalSuffix = "-powerdns"
 
+// HAProxy is an HAProxy that hostctl hasn't made, on the machine that runs hostctl.
+type HAProxy struct {
+	Socket string `json:"socket"`
+	Map    string `json:"map"` // file
+	Adopt  bool   `json:"adopt,omitempty"`
+}
+
+// balancerSuffix ends the name of the target of an HAProxy that hostctl hasn't made.
+const balancerSuffix = "-haproxy"
+
+// externalBalancer returns the load balancers of a cluster that hostctl hasn't made, as nodes without a host: what is done on them
+// is done by hostctl itself, and nothing of them is made, replaced or lost.
+func externalBalancer(c *cluster, target string) *group {
+	g := &group{name: target, role: schema.RoleLB, cluster: c}
+	n := &node{name: target, group: g, owner: ownerOf(c.Meta)}
+	g.nodes, g.serving, g.best = []*node{n}, []*node{n}, []*node{n}
+	return g
+}
+
+// collectBalancers makes nodes of the load balancers that hostctl hasn't made, and of those that nobody declares any more
+// and that have to be left.
+func (x *expansion) collectBalancers() {
+	for _, c := range x.clusters {
+		if c.ExternalHAProxy != nil {
+			c.lb = externalBalancer(c, c.Name+balancerSuffix)
+			x.nodes[c.lb.name] = c.lb.nodes[0]
+		}
+	}
+	for _, t := range x.live.Targets {
+		if t.HAProxy != nil && x.nodes[t.Name] == nil {
+			x.nodes[t.Name] = externalBalancer(&cluster{}, t.Name).nodes[0]
+		}
+	}
+}
+
+// balancerTarget is the target of a cluster's HAProxy that hostctl hasn't made.
+func balancerTarget(c schema.Cluster) Target {
+	e := c.ExternalHAProxy
+	return Target{Name: c.Name + balancerSuffix, HAProxy: &HAProxy{Socket: e.Socket, Map: e.Map, Adopt: e.Adopt}}
+}
+
 // nameServers is where the zones of a cluster go.
 type nameServers struct {
 	target string

@@ -174,8 +174,8 @@ func found(t *testing.T, live planner.Live, arg string) planner.RRset {
 	return o
 }
 
-// there is a zone or an RRset on name servers that hostctl hasn't made: "zone/TARGET/ZONE NS,NS", "rrset/TARGET/ZONE/NAME/TYPE
-// VALUE".
+// there is what a far side that hostctl hasn't made holds: "zone/TARGET/ZONE NS,NS", "rrset/TARGET/ZONE/NAME/TYPE VALUE",
+// "route/TARGET/NAME BACKEND", "server/TARGET/BACKEND/NODE ADDRESS".
 func there(t *testing.T, arg string) planner.Object {
 	text, value, _ := strings.Cut(arg, " ")
 	ref, err := planner.ParseRef(text)
@@ -183,7 +183,12 @@ func there(t *testing.T, arg string) planner.Object {
 		t.Fatal(err)
 	}
 	meta, parts := planner.Meta{Target: ref.Target, Name: ref.Name}, strings.Split(ref.Name, "/")
-	if ref.Kind == planner.KindZone {
+	switch ref.Kind {
+	case planner.KindRoute:
+		return planner.Route{Meta: meta, Backend: value}
+	case planner.KindServer:
+		return planner.Server{Meta: meta, Backend: parts[0], Node: parts[1], Address: value, State: planner.ServerReady}
+	case planner.KindZone:
 		return planner.Zone{Meta: meta, Nameservers: strings.Split(value, ","), Hostmaster: "hostmaster@hosting.test", TTL: 300}
 	}
 	return planner.RRset{Meta: meta, Zone: parts[0], FQDN: parts[1], Type: parts[2], TTL: 300, Values: []string{value}}

@@ -141,7 +141,7 @@ func (d *draft) mayNeed(dirty Ref, o Object) bool {
 
 // containerOf returns the container of the node that an object is on.
 func (d *draft) containerOf(ref Ref) Ref {
-	if n := d.nodes[ref.Target]; n != nil {
+	if n := d.nodes[ref.Target]; n != nil && n.host != nil {
 		return Ref{KindContainer, n.host.Name, n.name}
 	}
 	return Ref{}

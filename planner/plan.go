@@ -45,7 +45,7 @@ type Allocation struct {
 }
 
 // Target is where changes go: a Docker host, a node's agent, any one node of several that share what is changed, or a
-// PowerDNS that hostctl hasn't made. Exactly one of Docker, Lost, Address, AnyOf and PowerDNS is set.
+// PowerDNS or HAProxy that hostctl hasn't made. Exactly one of Docker, Lost, Address, AnyOf, PowerDNS and HAProxy is set.
 type Target struct {
 	Name    string         `json:"name"`
 	Docker  *schema.Docker `json:"docker,omitempty"`
@@ -54,7 +54,11 @@ type Target struct {
 	AnyOf   []string       `json:"anyOf,omitempty"`   // names of nodes
 
 	PowerDNS *PowerDNS `json:"powerdns,omitempty"`
+	HAProxy  *HAProxy  `json:"haproxy,omitempty"`
 }
+
+// External reports whether a target is a far side that hostctl hasn't made.
+func (t Target) External() bool { return t.PowerDNS != nil || t.HAProxy != nil }
 
 // Action is what a change does to an object.
 type Action string

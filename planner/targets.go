@@ -36,6 +36,10 @@ func (x *expansion) allTargets() []Target {
 			t := externalTarget(c)
 			all[t.Name] = t
 		}
+		if c.ExternalHAProxy != nil {
+			t := balancerTarget(c)
+			all[t.Name] = t
+		}
 	}
 	x.addOldTargets(all)
 	out := make([]Target, 0, len(all))
@@ -98,6 +102,9 @@ func (x *expansion) checkTargetNames() {
 	for _, c := range x.m.Clusters {
 		if c.ExternalPowerDNS != nil {
 			take(c.Name+externalSuffix, "the PowerDNS of cluster "+c.Name)
+		}
+		if c.ExternalHAProxy != nil {
+			take(c.Name+balancerSuffix, "the HAProxy of cluster "+c.Name)
 		}
 	}
 	for _, g := range x.groups {

@@ -27,8 +27,8 @@ func (r *Reconciler) looking(ctx context.Context, instance, commit string, targe
 	return s, func() { done(tree) }
 }
 
-// adopt plans once more where the plan makes zones on name servers that hostctl hasn't made, and some are there already:
-// now with what they hold.
+// adopt plans once more where the plan makes something on far sides that hostctl hasn't made, and it is there already: now
+// with what they hold.
 func (r *Reconciler) adopt(ctx context.Context, tree schema.Tree, m schema.Manifest, live planner.Live, p planner.Plan) (planner.Plan, error) {
 	there := planner.State{}
 	var notes []string
@@ -42,14 +42,14 @@ func (r *Reconciler) adopt(ctx context.Context, tree schema.Tree, m schema.Manif
 		case ctx.Err() != nil:
 			return p, ctx.Err()
 		case err != nil: // then nothing can be made there either; what is there stays as it is
-			notes = append(notes, fmt.Sprintf("%s can't be asked whether it has any of these zones already: %s", t.Name, err))
+			notes = append(notes, fmt.Sprintf("%s can't be asked whether it has any of these %s already: %s", t.Name, what(t), err))
 			continue
 		}
 		for ref, o := range found {
-			if t.PowerDNS.Adopt {
+			if adopts(t) {
 				there[ref] = o
-			} else if ref.Kind == planner.KindZone {
-				notes = append(notes, fmt.Sprintf("zone %s is at %s already, and isn't ours: it stays as it is, and its changes will fail; adopt: true in infrastructure.powerdns.external of the Cluster takes it over", ref.Name, t.PowerDNS.URL))
+			} else if note := isTaken(t, ref); note != "" {
+				notes = append(notes, note)
 			}
 		}
 	}
@@ -65,9 +65,36 @@ func (r *Reconciler) adopt(ctx context.Context, tree schema.Tree, m schema.Manif
 	return p, nil
 }
 
-// createdAt returns what a plan makes in new zones on name servers that hostctl hasn't made.
+func adopts(t planner.Target) bool {
+	return t.PowerDNS != nil && t.PowerDNS.Adopt || t.HAProxy != nil && t.HAProxy.Adopt
+}
+
+func what(t planner.Target) string {
+	if t.HAProxy != nil {
+		return "host names and servers"
+	}
+	return "zones"
+}
+
+// isTaken says of something that is there already why its changes will fail.
+func isTaken(t planner.Target, ref planner.Ref) string {
+	const text = "%s %s is at %s already, and isn't ours: it stays as it is, and its changes will fail; adopt: true in infrastructure.%s.external of the Cluster takes it over"
+	switch {
+	case t.HAProxy != nil:
+		return fmt.Sprintf(text, ref.Kind, ref.Name, t.HAProxy.Map, "haproxy")
+	case ref.Kind == planner.KindZone:
+		return fmt.Sprintf(text, ref.Kind, ref.Name, t.PowerDNS.URL, "powerdns")
+	}
+	return ""
+}
+
+// createdAt returns what a plan makes that may be there on a far side that hostctl hasn't made: routes and servers, and what
+// is in new zones.
 func createdAt(p planner.Plan, t planner.Target) []planner.Ref {
-	if t.PowerDNS == nil {
+	switch {
+	case t.HAProxy != nil:
+		return routed(p, t)
+	case t.PowerDNS == nil:
 		return nil
 	}
 	zones := map[string]bool{}
@@ -81,6 +108,17 @@ func createdAt(p planner.Plan, t planner.Target) []planner.Ref {
 	for _, c := range p.Changes {
 		if set, ok := c.New.(planner.RRset); ok && c.Action == planner.Create && set.Target == t.Name && zones[set.Zone] {
 			refs = append(refs, set.Ref())
+		}
+	}
+	return refs
+}
+
+// routed returns the routes and servers that a plan makes.
+func routed(p planner.Plan, t planner.Target) []planner.Ref {
+	var refs []planner.Ref
+	for _, c := range p.Changes {
+		if ref := c.Ref(); c.Action == planner.Create && ref.Target == t.Name && (ref.Kind == planner.KindRoute || ref.Kind == planner.KindServer) {
+			refs = append(refs, ref)
 		}
 	}
 	return refs

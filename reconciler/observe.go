@@ -113,7 +113,7 @@ func (r *Reconciler) observeAll(ctx context.Context, live planner.Live, commit s
 	)
 	all.SetLimit(lookAtOnce)
 	for _, t := range live.Targets {
-		if t.Docker == nil && t.PowerDNS == nil && (t.Address == "" || !there[t.Name]) {
+		if t.Docker == nil && !t.External() && (t.Address == "" || !there[t.Name]) {
 			continue
 		}
 		all.Go(func() error {
@@ -155,6 +155,9 @@ func kindsOf(ctx context.Context, t planner.Target, far executors.Executor) ([]p
 	}
 	if t.PowerDNS != nil {
 		return []planner.Kind{planner.KindZone, planner.KindRRset}, nil
+	}
+	if t.HAProxy != nil {
+		return []planner.Kind{planner.KindBackend, planner.KindServer, planner.KindRoute}, nil
 	}
 	if k, ok := far.(Kinder); ok {
 		return k.Kinds(ctx)

@@ -110,7 +110,7 @@ func (s *survey) nodes(all []planner.Target) []planner.Target {
 			up[ref.Name] = true
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(t planner.Target) bool { return t.PowerDNS == nil && (t.Address == "" || !up[t.Name]) })
+	return slices.DeleteFunc(slices.Clone(all), func(t planner.Target) bool { return !t.External() && (t.Address == "" || !up[t.Name]) })
 }
 
 // surveyAtOnce is how many far sides are observed at a time.

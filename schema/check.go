@@ -18,6 +18,7 @@ func (c *catalog) check() {
 	c.linkCertificates()
 	c.checkTLS()
 	c.checkZones()
+	c.checkExternal()
 	c.checkRecords()
 	c.checkEmail()
 }

@@ -102,7 +102,7 @@ func (c *catalog) checkInfrastructure(d *decl[Cluster]) {
 			c.fail(&a.origin, "spec.address", "%s is declared twice, first by %s; keep one", a.v.Address, describe(first))
 		}
 		seen[a.v.Address] = &a.origin
-		if a.v.Cluster == d.meta.Name && d.v.HAProxy.Count == 0 {
+		if a.v.Cluster == d.meta.Name && d.v.HAProxy.Count == 0 && d.v.ExternalHAProxy == nil {
 			c.fail(&a.origin, "spec.cluster", "the cluster %s has no load balancers; add infrastructure.haproxy at %s", d.meta.Name, d.meta.Position)
 		}
 	}

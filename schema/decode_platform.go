@@ -164,9 +164,9 @@ func decodeCluster(d *decoder, spec *yaml.Node) any {
 	d.mark("spec.network.subnet", subnet)
 	c := &Cluster{
 		Region:    d.value(child(spec, "region"), CheckSlug),
-		HAProxy:   d.infrastructure(parts, "haproxy"),
 		ServiceDB: d.infrastructure(parts, "serviceDB"),
 	}
+	c.HAProxy, c.ExternalHAProxy = d.haproxy(parts)
 	c.PowerDNS, c.ExternalPowerDNS = d.powerdns(parts)
 	c.Transfer = d.transfer(child(child(child(parts, "powerdns"), "managed"), "transfer"))
 	if prefix := parsed(d, subnet, ParseSubnet); prefix.IsValid() {

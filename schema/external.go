@@ -19,15 +19,7 @@ type ExternalPowerDNS struct {
 
 // powerdns decodes the name servers of a cluster: managed ones, or an external one.
 func (d *decoder) powerdns(parts *yaml.Node) (Infrastructure, *ExternalPowerDNS) {
-	part := child(parts, "powerdns")
-	managed, external := child(part, "managed"), child(part, "external")
-	switch {
-	case part == nil || part.Kind != yaml.MappingNode:
-	case managed == nil && external == nil:
-		d.fail(part, "has neither managed nor external; write one")
-	case managed != nil && external != nil:
-		d.fail(external, "there is managed too; keep one")
-	}
+	external := d.external(child(parts, "powerdns"))
 	if external == nil {
 		return d.infrastructure(parts, "powerdns"), nil
 	}
@@ -46,6 +38,19 @@ func (d *decoder) powerdns(parts *yaml.Node) (Infrastructure, *ExternalPowerDNS)
 		e.CA = d.value(ca, checkAbsPath)
 	}
 	return Infrastructure{}, e
+}
+
+// external returns what a part of a cluster says of one that hostctl hasn't made; nil where hostctl makes it.
+func (d *decoder) external(part *yaml.Node) *yaml.Node {
+	managed, external := child(part, "managed"), child(part, "external")
+	switch {
+	case part == nil || part.Kind != yaml.MappingNode:
+	case managed == nil && external == nil:
+		d.fail(part, "has neither managed nor external; write one")
+	case managed != nil && external != nil:
+		d.fail(external, "there is managed too; keep one")
+	}
+	return external
 }
 
 const externalPowerDNS = "spec.infrastructure.powerdns.external"

@@ -186,6 +186,7 @@ type Cluster struct {
 
 	Transfer         *Transfer         // of the zones on PowerDNS; nil: to nobody
 	ExternalPowerDNS *ExternalPowerDNS // in place of PowerDNS
+	ExternalHAProxy  *ExternalHAProxy  // in place of HAProxy
 }
 
 // Infrastructure is one managed part of a cluster: Count nodes made from a profile. Count 0 means the cluster has none.

@@ -15,7 +15,7 @@ var tenantMeta = map[string]bool{"metadata.suspended": true, "metadata.suspendRe
 var plannedFields = map[Kind]map[string]bool{
 	KindPlatform: {"spec.acme": true},
 	KindCluster: {
-		"spec.infrastructure.haproxy.external": true, "spec.infrastructure.serviceDB.external": true,
+		"spec.infrastructure.serviceDB.external": true,
 	},
 	KindNodeProfile: {"spec.volumes": true, "spec.update": true, "spec.resources.disk": true, "spec.resources.inodes": true},
 	KindWebroot:     {"spec.command": true, "spec.httpAuth": true},

@@ -11,4 +11,7 @@
 //
 // What is written in haproxy.cfg below the image's own global and defaults sections is ours, and is read back from there:
 // there is no other state.
+//
+// External drives an HAProxy that others made: their haproxy.cfg stays, and what is ours stands in a section of their map's
+// file. Servers are added to backends that they declare, and routes lead to these; there are no certificates.
 package haproxy

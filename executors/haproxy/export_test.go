@@ -16,3 +16,9 @@ func RunsGeneration(ctx context.Context, e *Executor, want string) error {
 	}
 	return err
 }
+
+// Ready is an error until the process answers.
+func (x *External) Ready(ctx context.Context) error {
+	_, err := x.running(ctx)
+	return err
+}

@@ -65,6 +65,9 @@ func (f *farSides) connect(t planner.Target, s reconciler.Session) (executors.Ex
 	if t.PowerDNS != nil {
 		return f.powerdns(t, s)
 	}
+	if t.HAProxy != nil {
+		return haproxyAt(t, s), nil
+	}
 	return nil, fmt.Errorf("target %s is neither an engine nor a node", t.Name)
 }
 
