@@ -63,6 +63,7 @@ func Test(t *testing.T, fresh func(testing.TB) (open func() record.Store)) {
 		{"Memory", testMemory},
 		{"Kept", testKept},
 		{"Secrets", testSecrets},
+		{"Pages", testPages},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			open := fresh(t)

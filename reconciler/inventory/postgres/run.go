@@ -154,10 +154,10 @@ func (j *journal) begin(ctx context.Context, tx pgx.Tx, holder string) error {
 	if _, err := tx.Exec(ctx, sqlCreateRun, j.id, j.plan.Commit, hash, clean(holder), len(j.plan.Changes), j.lease.Microseconds()); err != nil {
 		return fmt.Errorf("write run: %w", err)
 	}
-	_, err = tx.CopyFrom(ctx, pgx.Identifier{"changes"}, []string{"run", "id", "ref", "action", "state", "error", "started", "finished"},
+	_, err = tx.CopyFrom(ctx, pgx.Identifier{"changes"}, []string{"run", "id", "ref", "action", "state", "error", "started", "finished", "tenant"},
 		pgx.CopyFromSlice(len(j.plan.Changes), func(i int) ([]any, error) {
 			c := j.plan.Changes[i]
-			return []any{j.id, c.ID, c.Ref().String(), string(c.Action), "planned", "", 0, 0}, nil
+			return []any{j.id, c.ID, c.Ref().String(), string(c.Action), "planned", "", 0, 0, c.Owner().Tenant}, nil
 		}))
 	if err != nil {
 		return fmt.Errorf("write changes: %w", err)

@@ -43,7 +43,7 @@ var Tables = []Table{
 	{Name: "runs", ByRun: "id", Columns: []string{
 		"id", "commit_id", "plan", "holder", "state", "message", "changes", "done", "failed", "started", "deadline", "finished",
 	}},
-	{Name: "changes", ByRun: "run", Columns: []string{"run", "id", "ref", "action", "state", "error", "started", "finished"}},
+	{Name: "changes", ByRun: "run", Columns: []string{"run", "id", "ref", "action", "state", "error", "started", "finished", "tenant"}},
 	{Name: "plans", Columns: []string{"hash", "commit_id", "created", "body"}},
 }
 

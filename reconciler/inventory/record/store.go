@@ -16,6 +16,7 @@ type Store interface {
 	reconciler.Keeper
 	reconciler.Stamper
 	reconciler.SecretKeeper
+	reconciler.Pager
 	// Plan returns a plan that was begun, by its content hash, or ErrNoPlan.
 	Plan(ctx context.Context, hash string) (planner.Plan, error)
 	// Restore puts what a backup holds into an inventory that is empty, and else fails with ErrNotEmpty. The inventory

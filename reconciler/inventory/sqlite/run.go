@@ -200,7 +200,7 @@ func (j *journal) createChanges(ctx context.Context, tx *sql.Tx) error {
 	}
 	defer func() { _ = stmt.Close() }()
 	for _, c := range j.plan.Changes {
-		if _, err := stmt.ExecContext(ctx, j.id, c.ID, c.Ref().String(), string(c.Action)); err != nil {
+		if _, err := stmt.ExecContext(ctx, j.id, c.ID, c.Ref().String(), string(c.Action), c.Owner().Tenant); err != nil {
 			return err
 		}
 	}
@@ -213,7 +213,7 @@ const (
 	INSERT INTO runs (id, commit_id, plan, holder, state, message, changes, done, failed, started, deadline, finished)
 	VALUES (?, ?, ?, ?, 'running', '', ?, 0, 0, ?, ?, 0)`
 	sqlCreateChange = `
-	INSERT INTO changes (run, id, ref, action, state, error, started, finished) VALUES (?, ?, ?, ?, 'planned', '', 0, 0)`
+	INSERT INTO changes (run, id, ref, action, state, error, started, finished, tenant) VALUES (?, ?, ?, ?, 'planned', '', 0, 0, ?)`
 )
 
 // Extend implements reconciler.Journal.

@@ -6,19 +6,12 @@ import (
 	"fmt"
 	"slices"
 
-	"hostctl/planner"
 	"hostctl/reconciler"
 )
 
 // Runs implements reconciler.Inventory.
 func (s *Store) Runs(ctx context.Context, limit int) ([]reconciler.Run, error) {
-	runs, err := query(ctx, s.r, func(rows *sql.Rows) (r reconciler.Run, err error) {
-		var started, deadline, finished int64
-		err = rows.Scan(&r.ID, &r.Commit, &r.Plan, &r.Holder, &r.State, &r.Message, &r.Changes, &r.Done, &r.Failed,
-			&started, &deadline, &finished)
-		r.Started, r.Deadline, r.Finished = at(started), at(deadline), at(finished)
-		return r, err
-	}, sqlRuns, limit)
+	runs, err := query(ctx, s.r, scanRun, sqlRuns, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read runs: %w", err)
 	}
@@ -31,16 +24,7 @@ const sqlRuns = `
 
 // Changes implements reconciler.Inventory.
 func (s *Store) Changes(ctx context.Context, run int64) ([]reconciler.ChangeStatus, error) {
-	changes, err := query(ctx, s.r, func(rows *sql.Rows) (c reconciler.ChangeStatus, err error) {
-		var ref string
-		var started, finished int64
-		if err := rows.Scan(&c.ID, &ref, &c.Action, &c.State, &c.Error, &started, &finished); err != nil {
-			return c, err
-		}
-		c.Started, c.Finished = at(started), at(finished)
-		c.Ref, err = planner.ParseRef(ref)
-		return c, err
-	}, sqlChanges, run)
+	changes, err := query(ctx, s.r, scanChange, sqlChanges, run)
 	if err != nil {
 		return nil, fmt.Errorf("read changes of run %d: %w", run, err)
 	}
@@ -51,14 +35,7 @@ const sqlChanges = `SELECT id, ref, action, state, error, started, finished FROM
 
 // Objects implements reconciler.Inventory.
 func (s *Store) Objects(ctx context.Context) ([]reconciler.ObjectStatus, error) {
-	objects, err := query(ctx, s.r, func(rows *sql.Rows) (o reconciler.ObjectStatus, err error) {
-		var started, finished int64
-		err = rows.Scan(&o.Ref.Kind, &o.Ref.Target, &o.Ref.Name,
-			&o.Owner.Tenant, &o.Owner.Kind, &o.Owner.Name, &o.Owner.File, &o.Owner.Line,
-			&o.Hash, &o.Revision, &o.Commit, &o.Dirty, &started, &finished, &o.Error)
-		o.Started, o.Finished = at(started), at(finished)
-		return o, err
-	}, sqlObjects)
+	objects, err := query(ctx, s.r, scanObject, sqlObjects)
 	if err != nil {
 		return nil, fmt.Errorf("read objects: %w", err)
 	}
