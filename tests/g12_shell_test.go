@@ -17,9 +17,10 @@ import (
 )
 
 // starters are the packages that may start a program, by its argument list: what is in a node, the git and the editor of
-// who runs hostctl, and the suite that starts itself again.
+// who runs hostctl, the git that merges, and the suite that starts itself again.
 var starters = []string{
-	"agent/apps", "agent/argv", "agent/cron", "agent/php", "cmd/hostctl", "cmd/internal/editor", "executors/haproxy", "reconciler/inventory/inventorytest",
+	"agent/apps", "agent/argv", "agent/cron", "agent/php", "cmd/hostctl", "cmd/internal/editor", "executors/haproxy", "reconciler/git", "reconciler/git/gittest",
+	"reconciler/inventory/inventorytest",
 }
 
 // becomes are the packages by which a process of ours becomes a tenant's program: as the tenant's user, by an argument list.

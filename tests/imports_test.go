@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"agent/identity":          {},
 	"reconciler":              {"executors", "planner", "schema"},
 	"reconciler/git":          {"reconciler", "planner", "schema"},
+	"reconciler/git/gittest":  {},
 	"reconciler/inventory":    {"reconciler", "reconciler/inventory/..."},
 	"reconciler/web":          {"reconciler", "executors", "planner", "schema"},
 	"reconciler/outbox":       {},
