@@ -21,13 +21,16 @@ type Ask struct {
 
 // Answer is what the one that asks would have come to by itself: a plan, or all that is wrong.
 type Answer struct {
-	Instance string `json:"instance"`         // of the inventory that was planned against
-	Plan     []byte `json:"plan,omitempty"`   // planner.EncodePlan's, of the commit as things are
-	Change   []byte `json:"change,omitempty"` // of a preview, what takes Base to the commit
+	Instance string `json:"instance"`          // of the inventory that was planned against
+	Plan     []byte `json:"plan,omitempty"`    // planner.EncodePlan's, of the commit as things are
+	Change   []byte `json:"change,omitempty"`  // of a preview, what takes Base to the commit
+	Refused  string `json:"refused,omitempty"` // of a preview, why Plan is none: Preview.Refused
+	Base     bool   `json:"base,omitempty"`    // of a preview: what is wrong is wrong with Base
 
 	Input    schema.Errors         `json:"input,omitempty"`
 	Refusals []planner.Refusal     `json:"refusals,omitempty"`
 	Problems planner.ProblemsError `json:"problems,omitempty"`
+	Frozen   []schema.Frozen       `json:"frozen,omitempty"` // of a preview, the mistakes that it brings
 }
 
 // ErrAsk says that whoever asks has to plan by itself: it would come to something else, or the answer couldn't be found.
@@ -66,7 +69,9 @@ func (r *Reconciler) answerAside(ctx context.Context, q Ask) (a Answer, err erro
 	if err != nil {
 		return a, err
 	}
-	if a.Plan, err = planner.EncodePlan(v.Now); err != nil {
+	if v.Refused != nil {
+		a.Refused = v.Refused.Error()
+	} else if a.Plan, err = planner.EncodePlan(v.Now); err != nil {
 		return a, err
 	}
 	a.Change, err = planner.EncodePlan(v.Change)
@@ -97,7 +102,16 @@ func (r *Reconciler) besides(q Ask) (*Reconciler, error) {
 
 // refuses takes over an error that tells what is wrong with the repository or the plan; it is false for any other.
 func (a *Answer) refuses(err error) bool {
-	var refused *planner.RefusedError
+	var (
+		refused *planner.RefusedError
+		base    *BaseError
+		frozen  *FrozenError
+	)
+	a.Base = errors.As(err, &base)
+	if errors.As(err, &frozen) {
+		a.Frozen = frozen.Frozen
+		return true
+	}
 	switch {
 	case errors.As(err, &a.Input), errors.As(err, &a.Problems):
 		return true
@@ -111,6 +125,8 @@ func (a *Answer) refuses(err error) bool {
 // Err returns what is wrong, nil where there are plans.
 func (a Answer) Err() error {
 	switch {
+	case len(a.Frozen) > 0:
+		return &FrozenError{Frozen: a.Frozen}
 	case len(a.Input) > 0:
 		return a.Input
 	case len(a.Refusals) > 0:
@@ -132,8 +148,18 @@ func (a Answer) Read() (planner.Plan, error) {
 // ReadPreview returns the plans of a preview.
 func (a Answer) ReadPreview(q Ask) (v Preview, err error) {
 	v = Preview{Base: q.Base, Head: q.Commit}
-	if v.Now, err = a.Read(); err == nil {
-		v.Change, err = planner.DecodePlan(a.Change)
+	switch err := a.Err(); {
+	case err != nil && a.Base:
+		return v, &BaseError{Base: q.Base, Err: err}
+	case err != nil:
+		return v, err
+	case a.Refused != "":
+		v.Refused = errors.New(a.Refused)
+	default:
+		if v.Now, err = planner.DecodePlan(a.Plan); err != nil {
+			return v, err
+		}
 	}
+	v.Change, err = planner.DecodePlan(a.Change)
 	return v, err
 }

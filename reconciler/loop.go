@@ -212,7 +212,7 @@ func (l *Loop) reconcile(ctx context.Context, head string) time.Duration {
 		err = frozen(plan) // nothing is to be done, and the commit isn't wholly true
 	}
 	switch {
-	case refusal(err):
+	case Refusal(err):
 		l.refused(head, err)
 		return l.keep(ctx, latest)
 	case err != nil:

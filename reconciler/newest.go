@@ -52,8 +52,9 @@ func (r *Reconciler) newest(ctx context.Context, commit string, latest Run) erro
 	return nil
 }
 
-// refusal reports whether an error is an answer: the same commit gets it again.
-func refusal(err error) bool {
+// Refusal reports whether an error is an answer about a commit, which the same commit gets again, and not about what had
+// to be asked for it.
+func Refusal(err error) bool {
 	var (
 		input    schema.Errors
 		behind   *BehindError

@@ -5,8 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
+	"strings"
 
 	"hostctl/planner"
+	"hostctl/schema"
 )
 
 // Preview is what a change of the repository would come to, as it is told in a pull request and by 'hostctl preview'.
@@ -14,44 +18,101 @@ type Preview struct {
 	Base, Head string       // commits; Base is what the change starts from
 	Change     planner.Plan // what takes the platform from Base, wholly applied, to Head
 	Now        planner.Plan // what applying Head would do as things are
+	Refused    error        // why Head can't be applied as things are, where the change itself could be; Now is empty then
 }
 
+// BaseError says that what a change starts from can't be planned itself. What the change alone does isn't known then.
+type BaseError struct {
+	Base string // a commit
+	Err  error
+	Head error // what is wrong with the change's own commit; nil where that can be planned: it mends the base
+}
+
+func (e *BaseError) Error() string {
+	return fmt.Sprintf("plan %s, which the change starts from: %s", short(e.Base), e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *BaseError) Unwrap() error { return e.Err }
+
 // Preview plans a commit against the one that it started from, and against what is live. It records nothing but ids of
-// images. A base that can't be planned itself is an error: what the change alone does isn't known then.
+// images. Guards, owners and budgets are those of the base. Mistakes in tenants' files that the base hasn't are a
+// *FrozenError, and a base that can't be planned itself is a *BaseError, with Now as far as there is one.
 func (r *Reconciler) Preview(ctx context.Context, base, head string) (Preview, error) {
 	v := Preview{Base: base, Head: head}
-	var err error
-	if v.Now, err = r.Plan(ctx, head); err != nil {
-		return v, err
-	}
 	before, err := r.Plan(ctx, base)
-	if err != nil {
+	if err != nil && !Refusal(err) {
 		return v, fmt.Errorf("plan %s, which the change starts from: %w", short(base), err)
 	}
-	if before.Empty() {
-		v.Change = v.Now
-		return v, nil
+	now, nowErr := r.Plan(ctx, head)
+	if nowErr != nil && !Refusal(nowErr) {
+		return v, nowErr
 	}
+	if err != nil {
+		v.Now = now
+		return v, &BaseError{Base: base, Err: err, Head: nowErr}
+	}
+	v.Now, v.Change, v.Refused = now, now, nowErr
+	switch {
+	case !before.Empty():
+		v.Change, err = r.planAfter(ctx, before, head)
+	case nowErr != nil:
+		err = nowErr
+	}
+	if err != nil {
+		return v, err
+	}
+	return v, brought(before.Frozen, v.Change.Frozen)
+}
+
+// planAfter plans a commit against what is live once a plan is wholly carried out.
+func (r *Reconciler) planAfter(ctx context.Context, before planner.Plan, head string) (planner.Plan, error) {
 	live, err := r.Inventory.Live(ctx)
 	if err != nil {
-		return v, fmt.Errorf("read inventory: %w", err)
+		return planner.Plan{}, fmt.Errorf("read inventory: %w", err)
 	}
 	tree, err := r.Source.Tree(ctx, head)
 	if err != nil {
-		return v, fmt.Errorf("read commit %s: %w", short(head), err)
+		return planner.Plan{}, fmt.Errorf("read commit %s: %w", short(head), err)
 	}
 	defer done(tree)
 	m, err := r.load(ctx, tree, live)
 	if err != nil {
-		return v, err
+		return planner.Plan{}, err
 	}
 	m.Commit = head
-	v.Change, err = r.planBy(ctx, planner.New, m, live.After(before)) // a Memo knows what is, and not what would be
-	return v, err
+	return r.planBy(ctx, planner.New, m, live.After(before)) // a Memo knows what is, and not what would be
+}
+
+var position = regexp.MustCompile(`^([^:\n]+):[0-9]+:[0-9]+: `)
+
+// brought returns a *FrozenError of the mistakes in tenants' files that weren't there before, wherever in their files
+// they stood; nil where there are none.
+func brought(before, after []schema.Frozen) error {
+	known := map[string]bool{}
+	for _, f := range before {
+		for _, e := range f.Errors {
+			known[position.ReplaceAllString(e, "$1: ")] = true
+		}
+	}
+	var all FrozenError
+	for _, f := range after {
+		f.Errors = slices.DeleteFunc(slices.Clone(f.Errors), func(e string) bool { return known[position.ReplaceAllString(e, "$1: ")] })
+		if len(f.Errors) > 0 {
+			all.Frozen = append(all.Frozen, f)
+		}
+	}
+	if len(all.Frozen) == 0 {
+		return nil
+	}
+	return &all
 }
 
 // same reports whether applying Head now does what the change does, and no more.
 func (v Preview) same() bool {
+	if v.Refused != nil {
+		return false
+	}
 	var a, b bytes.Buffer
 	_, _ = v.Change.Text(&a, false), v.Now.Text(&b, false) // a buffer takes everything
 	return bytes.Equal(a.Bytes(), b.Bytes())
@@ -64,6 +125,7 @@ func (v Preview) title() string {
 const (
 	previewSame = "Applied now, it does just that."
 	previewNow  = "What applying it now would do"
+	previewNot  = "Applied now, it would be refused"
 )
 
 // Text writes the preview for people.
@@ -73,9 +135,12 @@ func (v Preview) Text(w io.Writer, color bool) error {
 	if err := v.Change.Text(&b, color); err != nil {
 		return err
 	}
-	if v.same() {
+	switch {
+	case v.Refused != nil:
+		fmt.Fprintf(&b, "\n%s:\n\n%s\n", previewNot, v.Refused)
+	case v.same():
 		fmt.Fprintf(&b, "\n%s\n", previewSame)
-	} else {
+	default:
 		fmt.Fprintf(&b, "\n%s:\n\n", previewNow)
 		if err := v.Now.Text(&b, color); err != nil {
 			return err
@@ -97,9 +162,12 @@ func (v Preview) Markdown(w io.Writer, limit int) error {
 	if err := v.Change.Markdown(&b, each); err != nil {
 		return err
 	}
-	if v.same() {
+	switch {
+	case v.Refused != nil:
+		fmt.Fprintf(&b, "\n### %s\n\n%s", previewNot, fencedPart(v.Refused.Error(), each))
+	case v.same():
 		fmt.Fprintf(&b, "\n%s\n", previewSame)
-	} else {
+	default:
 		fmt.Fprintf(&b, "\n### %s\n\n", previewNow)
 		if err := v.Now.Markdown(&b, each); err != nil {
 			return err
@@ -107,4 +175,14 @@ func (v Preview) Markdown(w io.Writer, limit int) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// fencedPart is a text as code, in at most limit bytes; 0 is no limit.
+func fencedPart(text string, limit int) string {
+	out := planner.FencedText(text)
+	for limit > 0 && len(out) > limit && len(text) > 1 {
+		text = strings.ToValidUTF8(text[:len(text)*3/4], "")
+		out = planner.FencedText(text + "\n…")
+	}
+	return out
 }
