@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"reconciler/inventory":    {"reconciler", "reconciler/inventory/..."},
 	"reconciler/web":          {"reconciler", "executors", "planner", "schema"},
 	"reconciler/outbox":       {},
+	"reconciler/forge":        {},
 	"migrations":              {},
 	"examples":                {},
 	"cmd/...":                 {"..."},
