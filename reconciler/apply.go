@@ -16,6 +16,11 @@ import (
 // also where ctx is done before its end. A plan of a commit that is behind the latest one, or beside it, is refused with a
 // *BehindError or a *DivergedError. What fails is an *executors.RunError.
 func (r *Reconciler) Apply(ctx context.Context, p planner.Plan, progress func(executors.Event)) error {
+	return r.apply(ctx, p, func(int64) {}, progress)
+}
+
+// apply is Apply, and tells the number of the run when it has begun.
+func (r *Reconciler) apply(ctx context.Context, p planner.Plan, began func(run int64), progress func(executors.Event)) error {
 	if err := executable(p); err != nil {
 		return err
 	}
@@ -38,6 +43,7 @@ func (r *Reconciler) Apply(ctx context.Context, p planner.Plan, progress func(ex
 	if err != nil {
 		return err
 	}
+	began(journal.Run())
 	held, release := r.hold(ctx, journal)
 	defer release()
 

@@ -37,18 +37,20 @@ func (l *Loop) ranWell(plan planner.Plan, summary string) time.Duration {
 // be told at its end is returned.
 func (l *Loop) run(ctx context.Context, plan planner.Plan, also func(Event)) (summary string, err error) {
 	began := time.Now()
+	var run int64
 	log := l.Reconciler.Log.With("commit", short(plan.Commit))
 	announce := sync.OnceFunc(func() {
 		log.Info("planned", "changes", len(plan.Changes))
-		l.publish(Event{Commit: plan.Commit, Kind: EventPlanned, Text: planText(plan)})
+		l.publish(Event{Commit: plan.Commit, Kind: EventPlanned, Text: planText(plan), Run: run})
 	})
 	l.retryAt = time.Time{}
 	l.setStatus(func(s *Status) { s.Converged, s.NextAttempt = false, time.Time{} })
 
-	err = l.Reconciler.Apply(ctx, plan, func(e executors.Event) {
+	err = l.Reconciler.apply(ctx, plan, func(id int64) { run = id }, func(e executors.Event) {
 		announce()
 		l.logChange(e)
 		event := ChangeEventOf(plan, e)
+		event.Run = run
 		l.publish(event)
 		also(event)
 	})
@@ -172,7 +174,7 @@ func (l *Loop) logChange(e executors.Event) {
 
 // ChangeEventOf tells a step of a run as an Event.
 func ChangeEventOf(plan planner.Plan, e executors.Event) Event {
-	c := ChangeEvent{ID: e.Change.ID, Of: len(plan.Changes), Ref: e.Change.Ref(), Action: e.Change.Action, Phase: string(e.Phase), Elapsed: e.Elapsed,
+	c := ChangeEvent{ID: e.Change.ID, Of: len(plan.Changes), Ref: e.Change.Ref(), Action: e.Change.Action, Phase: string(e.Phase), Tenant: e.Change.Owner().Tenant, Elapsed: e.Elapsed,
 		Stage: e.Stage, Stages: e.Stages, InStage: e.InStage}
 	if e.Err != nil {
 		c.Error = e.Err.Error()

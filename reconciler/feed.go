@@ -41,6 +41,7 @@ type Event struct {
 	Text   string       `json:"text,omitempty"`
 	Change *ChangeEvent `json:"change,omitempty"`
 	Frozen []string     `json:"frozen,omitempty"` // of a refusal: tenants that were left out, and all else of the commit is true
+	Run    int64        `json:"run,omitempty"`    // that it is part of; 0 for none, or before it has begun
 }
 
 // ChangeEvent is one step of one change.
@@ -49,7 +50,8 @@ type ChangeEvent struct {
 	Of      int            `json:"of"` // changes in the plan
 	Ref     planner.Ref    `json:"ref"`
 	Action  planner.Action `json:"action"`
-	Phase   string         `json:"phase"` // started, finished, blocked, canceled
+	Phase   string         `json:"phase"`            // started, finished, blocked, canceled
+	Tenant  string         `json:"tenant,omitempty"` // whose the object is; "" for the platform's
 	Error   string         `json:"error,omitempty"`
 	Elapsed time.Duration  `json:"elapsed,omitempty"` // nanoseconds
 
@@ -69,6 +71,8 @@ type Feed struct {
 	begun    int // passes of the loop
 	ended    int // of them
 	moved    chan struct{}
+	recent   []Event // the newest of all commits, oldest first
+	count    int64   // of all events there ever were
 }
 
 // What a Feed remembers at most: commits, and events of each.
@@ -120,6 +124,7 @@ func (f *Feed) Publish(e Event) {
 		*s = story{attempt: f.attempts}
 	}
 	s.add(e)
+	f.rememberLocked(e)
 	f.wakeLocked()
 }
 

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -17,54 +13,20 @@ import (
 	"hostctl/planner"
 	"hostctl/reconciler"
 	"hostctl/reconciler/web"
-	"hostctl/schema"
 )
 
 // statusReport is what status prints with -json.
 type statusReport struct {
-	Format   int                       `json:"format"` // statusFormat; within one, keys are added only
-	Instance string                    `json:"instance"`
-	Hostd    *reconciler.Status        `json:"hostd,omitempty"` // missing where none runs
-	Objects  int                       `json:"objects"`
-	Dirty    []reconciler.ObjectStatus `json:"dirty"`
-	Down     map[string]string         `json:"down,omitempty"` // nodes that don't answer
-	Runs     []reconciler.Run          `json:"runs"`
-
-	Suspended map[string]string `json:"suspended,omitempty"` // tenants, and why
-	Endpoints []endpoint        `json:"endpoints"`
+	Format int `json:"format"` // statusFormat; within one, keys are added only
+	reconciler.Standing
+	Hostd *reconciler.Status `json:"hostd,omitempty"` // missing where none runs
 }
 
 // statusFormat is the version of what status prints with -json.
 const statusFormat = 1
 
-// endpoint is a published port of a node.
-type endpoint struct {
-	Node     string      `json:"node"`
-	Role     schema.Role `json:"role"`
-	Name     string      `json:"name"`
-	Address  string      `json:"address"` // host:port
-	Protocol string      `json:"protocol"`
-}
-
-// endpoints lists where the platform can be reached, agents aside.
-func endpoints(live planner.Live) []endpoint {
-	es := []endpoint{}
-	for _, o := range live.State {
-		c, ok := o.(planner.Container)
-		if !ok {
-			continue
-		}
-		for _, p := range c.Ports {
-			if p.Container != planner.AgentPort {
-				es = append(es, endpoint{c.Name, c.Role, p.Name, net.JoinHostPort(p.Address, strconv.Itoa(p.Host)), p.Protocol})
-			}
-		}
-	}
-	slices.SortFunc(es, func(a, b endpoint) int {
-		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Name, b.Name))
-	})
-	return es
-}
+// allObjects is more than an inventory holds.
+const allObjects = 1 << 40
 
 // shownRuns is how many runs status shows.
 const shownRuns = 5
@@ -106,25 +68,9 @@ func (o *options) status(cmd *cobra.Command) (statusReport, error) {
 		return r, err
 	}
 	defer func() { _ = store.Close() }() // only read
-	instance, errI := store.Instance(ctx)
-	objects, errO := store.Objects(ctx)
-	runs, errR := store.Runs(ctx, shownRuns)
-	live, errL := store.Live(ctx)
-	if err := errors.Join(errI, errO, errR, errL); err != nil {
+	r.Format = statusFormat
+	if r.Standing, err = reconciler.Stand(ctx, store, shownRuns, allObjects); err != nil {
 		return r, err
-	}
-	r = statusReport{
-		Format: statusFormat, Instance: instance, Objects: len(objects), Runs: runs, Down: live.Down, Endpoints: endpoints(live),
-		Suspended: live.Memory.Suspended,
-		Dirty:     []reconciler.ObjectStatus{},
-	}
-	if r.Runs == nil {
-		r.Runs = []reconciler.Run{}
-	}
-	for _, s := range objects {
-		if s.Dirty != "" {
-			r.Dirty = append(r.Dirty, s)
-		}
 	}
 	if hostd, err := web.Dial(ctx, filepath.Join(o.state, web.SocketName)); err == nil {
 		s, err := hostd.Status(ctx)
