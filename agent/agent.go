@@ -49,6 +49,7 @@ type Options struct {
 	Blobs     *blobs.Folder
 	Executors map[planner.Kind]executors.Executor // by the kind of what they apply; one may stand under several kinds
 	Sites     Sites                               // that other nodes may bring to theirs; nil: none
+	Instances Instances                           // that other nodes may bring to theirs; nil: none
 	Log       *slog.Logger                        // nil logs nothing
 
 	// Alone says that the node is the only one of its group: what is the group's is its own to look after.

@@ -64,7 +64,11 @@ type mover struct {
 }
 
 // apply changes one end.
-func (m *mover) apply(n *node, from, to planner.Object) error {
+func (m *mover) apply(n *node, from, to planner.Object) error { return applied(m.t, n, from, to) }
+
+// applied takes an object on a node from one content to another; nil is nothing.
+func applied(t *testing.T, n *node, from, to planner.Object) error {
+	t.Helper()
 	c := planner.Change{ID: 1, Action: planner.Update, Old: from, New: to, Expect: planner.HashOf(from)}
 	switch {
 	case from == nil:
@@ -72,7 +76,7 @@ func (m *mover) apply(n *node, from, to planner.Object) error {
 	case to == nil:
 		c.Action = planner.Delete
 	}
-	return n.dial(1).Apply(m.t.Context(), []planner.Change{c})[0]
+	return n.dial(1).Apply(t.Context(), []planner.Change{c})[0]
 }
 
 func (m *mover) must(err error) {
@@ -90,7 +94,7 @@ func (m *mover) frozen() planner.Database {
 
 func (m *mover) copied() planner.Database {
 	o := m.new
-	o.Source = &planner.DatabaseSource{Node: m.from.name, Address: m.from.address + ":3306"}
+	o.Source = &planner.CopySource{Node: m.from.name, Address: m.from.address + ":3306"}
 	return o
 }
 

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"os"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -21,6 +23,13 @@ type Sites interface {
 	Leaving(site, node string) (*beneath.Dir, int, error)
 }
 
+// Instances are the Valkey instances of a node.
+type Instances interface {
+	// Snapshot returns all that an instance holds that moves to a node, and since when nothing was written there. It refuses every
+	// other. Without data the snapshot is nil.
+	Snapshot(ctx context.Context, instance, node string, data bool) (freeze string, snapshot *os.File, err error)
+}
+
 // caller returns which node calls; "" is the controller, or the node's own socket.
 func (a *Agent) caller(ctx context.Context) (string, error) {
 	p, ok := peer.FromContext(ctx)
@@ -38,13 +47,16 @@ func (a *Agent) caller(ctx context.Context) (string, error) {
 	return node, nil
 }
 
+// ofNodes is what nodes may ask of each other.
+var ofNodes = []string{agentpb.Agent_Entries_FullMethodName, agentpb.Agent_Contents_FullMethodName, agentpb.Agent_Snapshot_FullMethodName}
+
 // mayCall refuses nodes all but what they may ask of each other.
 func (a *Agent) mayCall(ctx context.Context, method string) error {
 	node, err := a.caller(ctx)
 	switch {
 	case err != nil:
 		return err
-	case node == "", method == agentpb.Agent_Entries_FullMethodName, method == agentpb.Agent_Contents_FullMethodName:
+	case node == "", slices.Contains(ofNodes, method):
 		return nil
 	}
 	return status.Errorf(codes.PermissionDenied, "node %s isn't the controller", node)
@@ -97,4 +109,24 @@ func (a *Agent) leaving(ctx context.Context, site string) (*beneath.Dir, int, er
 		return nil, 0, status.Error(codes.FailedPrecondition, err.Error())
 	}
 	return dir, uid, nil
+}
+
+// Snapshot streams all that an instance holds that moves.
+func (a *Agent) Snapshot(r *agentpb.SnapshotRequest, stream grpc.ServerStreamingServer[agentpb.SnapshotPart]) error {
+	node, err := a.caller(stream.Context())
+	if err != nil {
+		return err
+	}
+	if a.Instances == nil || node == "" {
+		return status.Error(codes.PermissionDenied, "only nodes bring instances, from nodes that have some")
+	}
+	freeze, snapshot, err := a.Instances.Snapshot(stream.Context(), r.GetInstance(), node, !r.GetFreezeOnly())
+	if err != nil {
+		return status.Error(codes.FailedPrecondition, err.Error())
+	}
+	if snapshot == nil {
+		return transfer.SendSnapshot(freeze, nil, stream)
+	}
+	defer func() { _ = snapshot.Close() }() // only read
+	return transfer.SendSnapshot(freeze, snapshot, stream)
 }

@@ -111,7 +111,7 @@ func valkeyHarness(run func(t *testing.T, script string)) executorstest.Harness 
 	shop2 := shop
 	shop2.MaxMemory, shop2.Policy, shop2.Persistence, shop2.Purge = 24<<20, "allkeys-lfu", schema.PersistAOF, true
 	other2 := other
-	other2.Persistence = schema.PersistRDB
+	other2.Persistence, other2.MovedTo = schema.PersistRDB, "valkey-2-0"
 	app, reader := newValkeyUser("acme", "app", "shop"), newValkeyUser("ac-me", "app", "cache")
 	app2 := app
 	app2.Keys, app2.Channels, app2.Commands = []string{"cart:*", "x:{a}:?"}, []string{"news:*"}, []string{"+@read", "+@scripting", "-get", "+sort"}
@@ -134,6 +134,7 @@ func valkeyHarness(run func(t *testing.T, script string)) executorstest.Harness 
 			"policy changed":       hand("cli acme.shop CONFIG SET maxmemory-policy volatile-ttl"),
 			"persistence changed":  hand("cli acme.shop CONFIG SET save ''"),
 			"protection taken off": hand("cli acme.shop CONFIG SET protected-mode no"),
+			"closed":               hand("cli acme.shop CONFIG SET min-replicas-to-write 1"),
 			"follows another":      hand("cli acme.shop REPLICAOF 192.0.2.1 6379"),
 			"user added":           hand("cli acme.shop ACL SETUSER eve on nopass '~*' +@all"),
 			"user removed":         hand("cli acme.shop ACL DELUSER app"),
@@ -206,7 +207,7 @@ func (c *login) do(words ...string) string {
 
 // A user reaches its own instance, in it its own keys, and nothing that runs the server; without TLS and a password nobody gets
 // in; who loses a right, or is removed, is disconnected. Data outlives kills, changes of how it is kept, and that nobody
-// declares it for a while; what is dropped is in the trash. What is changed by hand is put right by the node itself.
+// declares it for a while, and a move to another node; what is dropped is in the trash. What is changed by hand is put right by the node itself.
 func TestValkey(t *testing.T) {
 	n := startNodeOf(t, string(schema.RoleValkey), valkeyNode, "HOSTCTL_CHECK_EVERY=1s")
 	shop, theirs := newInstance("acme", "shop", 6400, schema.PersistRDB), newInstance("evil", "shop", 6401, schema.PersistRDB)
@@ -222,6 +223,7 @@ func TestValkey(t *testing.T) {
 	t.Run("data", func(t *testing.T) { n.keepsData(t, shop, app) })
 	t.Run("kept", func(t *testing.T) { n.keepsInstance(t, theirs, eve, scripts) })
 	t.Run("healed", func(t *testing.T) { n.healsValkey(t) })
+	t.Run("moved", func(t *testing.T) { n.movesInstance(t) })
 }
 
 func (n *node) attackValkey(t *testing.T) {

@@ -139,8 +139,8 @@ func (d *draft) compare(ref Ref, want Object) {
 	case Server:
 		d.compareServer(ref, have, want)
 		return
-	case Database:
-		d.compareDatabase(ref, have, want)
+	case movable:
+		d.compareMovable(ref, have, want)
 		return
 	case account:
 		d.compareLogin(ref, have, want)

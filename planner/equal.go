@@ -51,7 +51,8 @@ func equal(a, b Object) bool {
 	case Valkey:
 		b, ok := b.(Valkey)
 		return ok && a.Tenant == b.Tenant && a.Instance == b.Instance && a.Port == b.Port && a.MaxMemory == b.MaxMemory &&
-			a.Policy == b.Policy && a.Persistence == b.Persistence && a.Kept == b.Kept && a.Purge == b.Purge
+			a.Policy == b.Policy && a.Persistence == b.Persistence && a.Kept == b.Kept && a.Purge == b.Purge &&
+			a.MovedTo == b.MovedTo && samePointed(a.Source, b.Source)
 	case ValkeyUser:
 		b, ok := b.(ValkeyUser)
 		return ok && a.Tenant == b.Tenant && a.User == b.User && a.Instance == b.Instance && a.PasswordHash == b.PasswordHash &&

@@ -31,11 +31,11 @@ type expansion struct {
 	sites       []site
 	certs       map[[2]string]*schema.Certificate // by tenant and name
 	suspended   map[string]string                 // tenant -> why
-	moving      map[string]databaseMove           // by the name of the database
+	moving      map[dataName]dataMove             // databases and Valkey instances
 	emptied     map[string][]Kind                 // what goes with volumes that are deleted: kinds, by target
 	relocations map[string]*relocation            // of webroots, by name
 	shardNames  []string                          // of web shards that there are or were
-	copies      map[string][]Ref                  // of databases, by name
+	copies      map[dataName][]Ref                // of databases and Valkey instances
 	problems    []string
 	notes       []string
 	noted       map[string]bool // tenants that notes come from though nothing may change; "" is the platform
@@ -61,7 +61,7 @@ func expand(m schema.Manifest, live Live, p Policy) (*expansion, error) {
 		index:       indexLive(live),
 		noted:       map[string]bool{},
 		suspended:   suspendedIn(m),
-		moving:      map[string]databaseMove{},
+		moving:      map[dataName]dataMove{},
 		emptied:     map[string][]Kind{},
 		relocations: map[string]*relocation{},
 	}

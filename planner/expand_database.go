@@ -22,8 +22,8 @@ type Database struct {
 
 	Adopt bool `json:"adopt,omitempty"` // one that is there already is taken over
 
-	MovedTo string          `json:"movedTo,omitempty"` // node that may copy it, or has: it is read-only
-	Source  *DatabaseSource `json:"source,omitempty"`  // it is a copy, and read-only
+	MovedTo string      `json:"movedTo,omitempty"` // node that may copy it, or has: it is read-only
+	Source  *CopySource `json:"source,omitempty"`  // it is a copy, and read-only
 }
 
 // Ref implements Object.
@@ -48,6 +48,24 @@ type DatabaseUser struct {
 
 // Ref implements Object.
 func (o DatabaseUser) Ref() Ref { return o.ref(KindDatabaseUser) }
+
+func (o Database) standing() standing { return standing{o.Kept, o.MovedTo, o.Source} }
+
+func (o Database) with(m Meta, s standing) movable {
+	o.Meta, o.Kept, o.MovedTo, o.Source = m, s.kept, s.movedTo, s.source
+	return o
+}
+
+func (o Database) seated(*expansion) movable { return o }
+
+func (o Database) staying(at movable) movable {
+	if was, ok := at.(Database); ok && was.MovedTo != "" { // nothing of it can be changed while it is read-only
+		o.Charset, o.Collation = was.Charset, was.Collation
+	}
+	return o
+}
+
+func (o Database) resource() string { return "database " + o.From.Name }
 
 // maxPrefix is how long a tenant's part of a name in MySQL may be: with a user's own name of 16 and the underscore between
 // them it is MySQL's 32.
@@ -86,7 +104,7 @@ func (x *expansion) expandDatabases() {
 			Tenant: db.Tenant, Schema: mysqlName(db.Tenant, db.Name), Charset: db.Charset, Collation: db.Collation,
 			Purge: db.Deletion == schema.Delete, Adopt: db.Adopt,
 		}
-		homes[o.Name] = x.placeDatabase(o)
+		homes[o.Name], _ = x.house(o).(Database)
 	}
 	for i := range x.m.DatabaseUsers {
 		x.expandDatabaseUser(&x.m.DatabaseUsers[i], homes)
@@ -143,14 +161,11 @@ func (x *expansion) keepDatabase(o Database) {
 	if g != nil && (x.abandoned(o) || x.purgesDatabase(o)) {
 		return
 	}
-	if at, _ := x.counting(o.Name, ""); at.Target == o.Target {
-		o.MovedTo = "" // it was about to move: what an earlier move has left must not look like it
-	}
-	o.Kept, o.On = true, nil
+	var needs []Ref
 	if g != nil && g.role == schema.RoleDatabase {
-		o.On = g.databaseNeeds()
+		needs = g.databaseNeeds()
 	}
-	x.add(o)
+	x.add(x.putAway(o, needs))
 }
 
 // purgesDatabase reports whether a database that isn't declared is dropped, and says so in the plan.

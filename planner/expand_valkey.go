@@ -21,6 +21,9 @@ type Valkey struct {
 	Persistence schema.Persistence    `json:"persistence"`
 	Kept        bool                  `json:"kept,omitempty"`  // nobody declares it any more: it is stopped, and its data stays
 	Purge       bool                  `json:"purge,omitempty"` // deletionPolicy: Delete; where nobody declares it any more it is dropped
+
+	MovedTo string      `json:"movedTo,omitempty"` // node that may copy it, or has: it is read-only
+	Source  *CopySource `json:"source,omitempty"`  // it is a copy, and read-only
 }
 
 // Ref implements Object.
@@ -64,43 +67,52 @@ func (x *expansion) expandValkey() {
 			x.problemf("%s: ValkeyInstance %s of tenant %s: there is no shard %q for Valkey", v.Position, v.Name, v.Tenant, v.Shard)
 			continue
 		}
-		g = x.valkeyHome(v, g)
 		o := Valkey{
 			Meta:   Meta{Target: g.name, Name: siteName(v.Tenant, v.Name), From: ownerOf(v.Meta), On: g.databaseNeeds()},
-			Tenant: v.Tenant, Instance: v.Name, Port: x.valkeyPort(g, siteName(v.Tenant, v.Name)),
-			MaxMemory: v.MaxMemory, Policy: v.Policy, Persistence: v.Persistence, Purge: v.Deletion == schema.Delete,
+			Tenant: v.Tenant, Instance: v.Name, MaxMemory: v.MaxMemory, Policy: v.Policy, Persistence: v.Persistence, Purge: v.Deletion == schema.Delete,
 		}
-		x.add(o)
-		homes[o.Name] = o
+		homes[o.Name], _ = x.house(o).(Valkey)
 	}
 	for i := range x.m.ValkeyUsers {
 		x.expandValkeyUser(&x.m.ValkeyUsers[i], homes)
 	}
 }
 
-// valkeyHome returns the shard that an instance is on, or the one that it is declared on if it is on none. Data doesn't move by
-// itself, and an empty instance in another place would pass for the one that is full.
-func (x *expansion) valkeyHome(v *schema.ValkeyInstance, declared *group) *group {
-	name := siteName(v.Tenant, v.Name)
-	for _, ref := range x.index.data {
-		g := x.shards[ref.Target]
-		if ref.Kind != KindValkey || ref.Name != name || g == nil || g == declared || x.live.was(Ref{KindValkey, declared.name, name}) != nil {
-			continue
-		}
-		x.stand(v.Tenant, "ValkeyInstance %s of tenant %s stays on shard %s: this version of hostctl doesn't move data to %s; declare another ValkeyInstance there, and copy",
-			v.Name, v.Tenant, g.name, declared.name)
-		return g
-	}
-	return declared
+func (o Valkey) standing() standing { return standing{o.Kept, o.MovedTo, o.Source} }
+
+func (o Valkey) with(m Meta, s standing) movable {
+	o.Meta, o.Kept, o.MovedTo, o.Source = m, s.kept, s.movedTo, s.source
+	return o
 }
 
-// valkeyPort returns an instance's port: the one it has, or the smallest that is free.
-func (x *expansion) valkeyPort(g *group, name string) int {
+func (o Valkey) seated(x *expansion) movable {
+	at, _ := x.counting(nameOf(o), o.Target)
+	was, _ := at.(Valkey)
+	o.Port = x.valkeyPort(x.shards[o.Target], o.Name, was.Port)
+	return o
+}
+
+func (o Valkey) staying(at movable) movable {
+	if was, ok := at.(Valkey); ok {
+		o.Port = was.Port
+	}
+	return o
+}
+
+func (o Valkey) resource() string { return "ValkeyInstance " + o.Instance }
+
+// valkeyPort returns an instance's port on a shard: the one it has there, the one it has where it comes from, or the smallest
+// that is free.
+func (x *expansion) valkeyPort(g *group, name string, from int) int {
 	scope := scopeValkey + g.name
 	if v, ok := x.alloc.get(scope, name); ok {
 		if n, err := strconv.Atoi(v); err == nil {
 			return n
 		}
+	}
+	if from != 0 && x.alloc.free(scope, name, strconv.Itoa(from)) {
+		x.alloc.set(scope, name, strconv.Itoa(from))
+		return from
 	}
 	for n := FirstValkeyPort; n <= LastValkeyPort; n++ {
 		if x.alloc.free(scope, name, strconv.Itoa(n)) {
@@ -112,14 +124,15 @@ func (x *expansion) valkeyPort(g *group, name string) int {
 	return 0
 }
 
-// valkeyReleased reports whether an instance's port is free again: nobody declares it, and it is gone, or goes with this plan.
+// valkeyReleased reports whether an instance's port is free again: nobody declares it there, and it is gone, or goes with this plan.
 func (d *draft) valkeyReleased(a Allocation) bool {
-	ref := Ref{KindValkey, strings.TrimPrefix(a.Scope, scopeValkey), a.Key}
+	shard := strings.TrimPrefix(a.Scope, scopeValkey)
+	ref := Ref{KindValkey, shard, a.Key}
 	goes := d.has(ref) && d.desired[ref] == nil
 	if d.desired[ref] != nil || d.live.was(ref) != nil && !goes {
 		return false
 	}
-	return !slices.ContainsFunc(d.m.ValkeyInstances, func(v schema.ValkeyInstance) bool { return siteName(v.Tenant, v.Name) == a.Key })
+	return !slices.ContainsFunc(d.m.ValkeyInstances, func(v schema.ValkeyInstance) bool { return v.Shard == shard && siteName(v.Tenant, v.Name) == a.Key })
 }
 
 func (x *expansion) expandValkeyUser(u *schema.ValkeyUser, homes map[string]Valkey) {
@@ -144,20 +157,22 @@ func (x *expansion) expandValkeyUser(u *schema.ValkeyUser, homes map[string]Valk
 // keepValkey keeps an instance that nobody declares any more where it is, stopped, unless its time is over.
 func (x *expansion) keepValkey(o Valkey) {
 	g := x.shards[o.Target]
-	if g != nil && x.purgesValkey(o) {
+	if g != nil && (x.abandoned(o) || x.purgesValkey(o)) {
 		return
 	}
-	o.Kept, o.On = true, nil
+	var needs []Ref
 	if g != nil && g.role == schema.RoleValkey {
-		o.On = g.databaseNeeds()
+		needs = g.databaseNeeds()
 	}
-	x.add(o)
+	x.add(x.putAway(o, needs))
 }
 
 // purgesValkey reports whether an instance that isn't declared is dropped, and says so in the plan.
 func (x *expansion) purgesValkey(o Valkey) bool {
 	_, due := slices.BinarySearchFunc(x.live.Due, o.Ref(), Ref.Compare)
 	switch {
+	case o.Kept && due && o.MovedTo != "":
+		x.notef("what Valkey instance %s of tenant %s has left on %s is dropped: it moved away %s ago; a snapshot of it stays in the trash there", o.Instance, o.Tenant, o.Target, days(x.live.Memory.KeepOf(KindValkey)))
 	case o.Kept && due:
 		x.notef("Valkey instance %s of tenant %s is dropped: nobody has declared it for %s; a snapshot of it stays in the trash of %s", o.Instance, o.Tenant, days(x.live.Memory.KeepOf(KindValkey)), o.Target)
 	case o.Purge && !o.Kept:
@@ -171,7 +186,7 @@ func (x *expansion) purgesValkey(o Valkey) bool {
 // Endpoint returns the host and port at which clients of the same network reach an object, "" where it has none of its own.
 func Endpoint(s State, o Object) string {
 	v, ok := o.(Valkey)
-	if !ok || v.Kept {
+	if !ok || v.Kept || v.Source != nil {
 		return ""
 	}
 	for _, need := range v.On {

@@ -23,8 +23,8 @@ func (d *draft) order() error {
 		case KindVhost:
 			d.joinPairs()
 			d.orderRelocations()
-		case KindDatabase:
-			d.alignMoves()
+		case KindDatabase, KindValkey:
+			d.alignMoves(Ladder[rung])
 		}
 	}
 	d.freeNames()

@@ -1416,6 +1416,119 @@ func (x *Chunk) GetChanged() bool {
 	return false
 }
 
+type SnapshotRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`                        // "<tenant>.<instance>"
+	FreezeOnly    bool                   `protobuf:"varint,2,opt,name=freeze_only,json=freezeOnly,proto3" json:"freeze_only,omitempty"` // no data is asked for, only which freeze it is
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotRequest) Reset() {
+	*x = SnapshotRequest{}
+	mi := &file_agent_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotRequest) ProtoMessage() {}
+
+func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
+func (*SnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SnapshotRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *SnapshotRequest) GetFreezeOnly() bool {
+	if x != nil {
+		return x.FreezeOnly
+	}
+	return false
+}
+
+// SnapshotPart is a part of a snapshot, from its beginning.
+type SnapshotPart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Freeze        string                 `protobuf:"bytes,1,opt,name=freeze,proto3" json:"freeze,omitempty"` // in the first one: since when nothing was written, another one for each time; else empty
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	Sum           []byte                 `protobuf:"bytes,3,opt,name=sum,proto3" json:"sum,omitempty"` // SHA-256 of all data, in the last one; empty in those before
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotPart) Reset() {
+	*x = SnapshotPart{}
+	mi := &file_agent_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotPart) ProtoMessage() {}
+
+func (x *SnapshotPart) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotPart.ProtoReflect.Descriptor instead.
+func (*SnapshotPart) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SnapshotPart) GetFreeze() string {
+	if x != nil {
+		return x.Freeze
+	}
+	return ""
+}
+
+func (x *SnapshotPart) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *SnapshotPart) GetSum() []byte {
+	if x != nil {
+		return x.Sum
+	}
+	return nil
+}
+
 var File_agent_proto protoreflect.FileDescriptor
 
 const file_agent_proto_rawDesc = "" +
@@ -1517,7 +1630,15 @@ const file_agent_proto_rawDesc = "" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x10\n" +
 	"\x03sum\x18\x03 \x01(\fR\x03sum\x12\x12\n" +
 	"\x04gone\x18\x04 \x01(\bR\x04gone\x12\x18\n" +
-	"\achanged\x18\x05 \x01(\bR\achanged2\x9e\x05\n" +
+	"\achanged\x18\x05 \x01(\bR\achanged\"N\n" +
+	"\x0fSnapshotRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12\x1f\n" +
+	"\vfreeze_only\x18\x02 \x01(\bR\n" +
+	"freezeOnly\"L\n" +
+	"\fSnapshotPart\x12\x16\n" +
+	"\x06freeze\x18\x01 \x01(\tR\x06freeze\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x12\x10\n" +
+	"\x03sum\x18\x03 \x01(\fR\x03sum2\xef\x05\n" +
 	"\x05Agent\x12E\n" +
 	"\x05Hello\x12\x1e.hostctl.agent.v1.HelloRequest\x1a\x1c.hostctl.agent.v1.HelloReply\x12D\n" +
 	"\fMissingBlobs\x12\x19.hostctl.agent.v1.BlobIDs\x1a\x19.hostctl.agent.v1.BlobIDs\x12E\n" +
@@ -1527,7 +1648,8 @@ const file_agent_proto_rawDesc = "" +
 	"\aPresent\x12 .hostctl.agent.v1.PresentRequest\x1a\x1f.hostctl.agent.v1.PresentObject0\x01\x12C\n" +
 	"\x05Watch\x12\x1e.hostctl.agent.v1.WatchRequest\x1a\x18.hostctl.agent.v1.Report0\x01\x12J\n" +
 	"\aEntries\x12 .hostctl.agent.v1.EntriesRequest\x1a\x1b.hostctl.agent.v1.EntryList0\x01\x12H\n" +
-	"\bContents\x12!.hostctl.agent.v1.ContentsRequest\x1a\x17.hostctl.agent.v1.Chunk0\x01B\x17Z\x15hostctl/agent/agentpbb\x06proto3"
+	"\bContents\x12!.hostctl.agent.v1.ContentsRequest\x1a\x17.hostctl.agent.v1.Chunk0\x01\x12O\n" +
+	"\bSnapshot\x12!.hostctl.agent.v1.SnapshotRequest\x1a\x1e.hostctl.agent.v1.SnapshotPart0\x01B\x17Z\x15hostctl/agent/agentpbb\x06proto3"
 
 var (
 	file_agent_proto_rawDescOnce sync.Once
@@ -1541,7 +1663,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_agent_proto_goTypes = []any{
 	(*HelloRequest)(nil),    // 0: hostctl.agent.v1.HelloRequest
 	(*HelloReply)(nil),      // 1: hostctl.agent.v1.HelloReply
@@ -1567,12 +1689,14 @@ var file_agent_proto_goTypes = []any{
 	(*Entry)(nil),           // 21: hostctl.agent.v1.Entry
 	(*ContentsRequest)(nil), // 22: hostctl.agent.v1.ContentsRequest
 	(*Chunk)(nil),           // 23: hostctl.agent.v1.Chunk
-	nil,                     // 24: hostctl.agent.v1.DriftPolicy.KindsEntry
+	(*SnapshotRequest)(nil), // 24: hostctl.agent.v1.SnapshotRequest
+	(*SnapshotPart)(nil),    // 25: hostctl.agent.v1.SnapshotPart
+	nil,                     // 26: hostctl.agent.v1.DriftPolicy.KindsEntry
 }
 var file_agent_proto_depIdxs = []int32{
 	7,  // 0: hostctl.agent.v1.ApplyRequest.changes:type_name -> hostctl.agent.v1.Change
 	6,  // 1: hostctl.agent.v1.ApplyRequest.policy:type_name -> hostctl.agent.v1.DriftPolicy
-	24, // 2: hostctl.agent.v1.DriftPolicy.kinds:type_name -> hostctl.agent.v1.DriftPolicy.KindsEntry
+	26, // 2: hostctl.agent.v1.DriftPolicy.kinds:type_name -> hostctl.agent.v1.DriftPolicy.KindsEntry
 	9,  // 3: hostctl.agent.v1.ApplyReply.results:type_name -> hostctl.agent.v1.Result
 	6,  // 4: hostctl.agent.v1.WatchRequest.policy:type_name -> hostctl.agent.v1.DriftPolicy
 	16, // 5: hostctl.agent.v1.Report.health:type_name -> hostctl.agent.v1.Part
@@ -1588,17 +1712,19 @@ var file_agent_proto_depIdxs = []int32{
 	14, // 15: hostctl.agent.v1.Agent.Watch:input_type -> hostctl.agent.v1.WatchRequest
 	19, // 16: hostctl.agent.v1.Agent.Entries:input_type -> hostctl.agent.v1.EntriesRequest
 	22, // 17: hostctl.agent.v1.Agent.Contents:input_type -> hostctl.agent.v1.ContentsRequest
-	1,  // 18: hostctl.agent.v1.Agent.Hello:output_type -> hostctl.agent.v1.HelloReply
-	2,  // 19: hostctl.agent.v1.Agent.MissingBlobs:output_type -> hostctl.agent.v1.BlobIDs
-	4,  // 20: hostctl.agent.v1.Agent.PutBlobs:output_type -> hostctl.agent.v1.PutBlobsReply
-	8,  // 21: hostctl.agent.v1.Agent.Apply:output_type -> hostctl.agent.v1.ApplyReply
-	11, // 22: hostctl.agent.v1.Agent.Observe:output_type -> hostctl.agent.v1.ObservedObject
-	13, // 23: hostctl.agent.v1.Agent.Present:output_type -> hostctl.agent.v1.PresentObject
-	15, // 24: hostctl.agent.v1.Agent.Watch:output_type -> hostctl.agent.v1.Report
-	20, // 25: hostctl.agent.v1.Agent.Entries:output_type -> hostctl.agent.v1.EntryList
-	23, // 26: hostctl.agent.v1.Agent.Contents:output_type -> hostctl.agent.v1.Chunk
-	18, // [18:27] is the sub-list for method output_type
-	9,  // [9:18] is the sub-list for method input_type
+	24, // 18: hostctl.agent.v1.Agent.Snapshot:input_type -> hostctl.agent.v1.SnapshotRequest
+	1,  // 19: hostctl.agent.v1.Agent.Hello:output_type -> hostctl.agent.v1.HelloReply
+	2,  // 20: hostctl.agent.v1.Agent.MissingBlobs:output_type -> hostctl.agent.v1.BlobIDs
+	4,  // 21: hostctl.agent.v1.Agent.PutBlobs:output_type -> hostctl.agent.v1.PutBlobsReply
+	8,  // 22: hostctl.agent.v1.Agent.Apply:output_type -> hostctl.agent.v1.ApplyReply
+	11, // 23: hostctl.agent.v1.Agent.Observe:output_type -> hostctl.agent.v1.ObservedObject
+	13, // 24: hostctl.agent.v1.Agent.Present:output_type -> hostctl.agent.v1.PresentObject
+	15, // 25: hostctl.agent.v1.Agent.Watch:output_type -> hostctl.agent.v1.Report
+	20, // 26: hostctl.agent.v1.Agent.Entries:output_type -> hostctl.agent.v1.EntryList
+	23, // 27: hostctl.agent.v1.Agent.Contents:output_type -> hostctl.agent.v1.Chunk
+	25, // 28: hostctl.agent.v1.Agent.Snapshot:output_type -> hostctl.agent.v1.SnapshotPart
+	19, // [19:29] is the sub-list for method output_type
+	9,  // [9:19] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -1615,7 +1741,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

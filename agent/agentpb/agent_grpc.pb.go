@@ -28,6 +28,7 @@ const (
 	Agent_Watch_FullMethodName        = "/hostctl.agent.v1.Agent/Watch"
 	Agent_Entries_FullMethodName      = "/hostctl.agent.v1.Agent/Entries"
 	Agent_Contents_FullMethodName     = "/hostctl.agent.v1.Agent/Contents"
+	Agent_Snapshot_FullMethodName     = "/hostctl.agent.v1.Agent/Snapshot"
 )
 
 // AgentClient is the client API for Agent service.
@@ -54,6 +55,8 @@ type AgentClient interface {
 	Entries(ctx context.Context, in *EntriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EntryList], error)
 	// Contents streams files of such a folder, one after the other.
 	Contents(ctx context.Context, in *ContentsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Chunk], error)
+	// Snapshot streams all that a frozen Valkey instance holds, for the node that it moves to.
+	Snapshot(ctx context.Context, in *SnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SnapshotPart], error)
 }
 
 type agentClient struct {
@@ -202,6 +205,25 @@ func (c *agentClient) Contents(ctx context.Context, in *ContentsRequest, opts ..
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Agent_ContentsClient = grpc.ServerStreamingClient[Chunk]
 
+func (c *agentClient) Snapshot(ctx context.Context, in *SnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SnapshotPart], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Agent_ServiceDesc.Streams[6], Agent_Snapshot_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SnapshotRequest, SnapshotPart]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Agent_SnapshotClient = grpc.ServerStreamingClient[SnapshotPart]
+
 // AgentServer is the server API for Agent service.
 // All implementations must embed UnimplementedAgentServer
 // for forward compatibility.
@@ -226,6 +248,8 @@ type AgentServer interface {
 	Entries(*EntriesRequest, grpc.ServerStreamingServer[EntryList]) error
 	// Contents streams files of such a folder, one after the other.
 	Contents(*ContentsRequest, grpc.ServerStreamingServer[Chunk]) error
+	// Snapshot streams all that a frozen Valkey instance holds, for the node that it moves to.
+	Snapshot(*SnapshotRequest, grpc.ServerStreamingServer[SnapshotPart]) error
 	mustEmbedUnimplementedAgentServer()
 }
 
@@ -262,6 +286,9 @@ func (UnimplementedAgentServer) Entries(*EntriesRequest, grpc.ServerStreamingSer
 }
 func (UnimplementedAgentServer) Contents(*ContentsRequest, grpc.ServerStreamingServer[Chunk]) error {
 	return status.Error(codes.Unimplemented, "method Contents not implemented")
+}
+func (UnimplementedAgentServer) Snapshot(*SnapshotRequest, grpc.ServerStreamingServer[SnapshotPart]) error {
+	return status.Error(codes.Unimplemented, "method Snapshot not implemented")
 }
 func (UnimplementedAgentServer) mustEmbedUnimplementedAgentServer() {}
 func (UnimplementedAgentServer) testEmbeddedByValue()               {}
@@ -400,6 +427,17 @@ func _Agent_Contents_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Agent_ContentsServer = grpc.ServerStreamingServer[Chunk]
 
+func _Agent_Snapshot_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SnapshotRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AgentServer).Snapshot(m, &grpc.GenericServerStream[SnapshotRequest, SnapshotPart]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Agent_SnapshotServer = grpc.ServerStreamingServer[SnapshotPart]
+
 // Agent_ServiceDesc is the grpc.ServiceDesc for Agent service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -449,6 +487,11 @@ var Agent_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Contents",
 			Handler:       _Agent_Contents_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Snapshot",
+			Handler:       _Agent_Snapshot_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -8,9 +8,12 @@ package allow
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"regexp"
+	"strconv"
 
+	"hostctl/planner"
 	"hostctl/schema"
 )
 
@@ -18,6 +21,8 @@ var (
 	loginForm   = regexp.MustCompile(`^t-[a-z][a-z0-9_-]{0,29}$`)
 	versionForm = regexp.MustCompile(`^[1-9][0-9]?\.[0-9]{1,2}$`)
 	blobForm    = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	nodeForm    = regexp.MustCompile(`^[a-z][a-z0-9-]{0,60}-[0-9]{1,3}$`) // as it stands in its certificate
+	endForm     = regexp.MustCompile(`^[0-9A-Za-z:.-]{1,253}$`)           // an address or a host name
 )
 
 // Site allows the name of an object that belongs to a site of a tenant: "<tenant>.<site>".
@@ -82,6 +87,21 @@ func Version(s string) error {
 func Blob(s string) error {
 	if !blobForm.MatchString(s) {
 		return fmt.Errorf("%q isn't a blob id", s)
+	}
+	return nil
+}
+
+// Move allows a node that data moves to, or one to copy it from with its address; not both.
+func Move(to string, from *planner.CopySource) error {
+	if to != "" && !nodeForm.MatchString(to) {
+		return fmt.Errorf("%q isn't a node that it moves to", to)
+	}
+	if from == nil {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(from.Address)
+	if n, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil || n == 0 || !endForm.MatchString(host) || !nodeForm.MatchString(from.Node) || to != "" {
+		return fmt.Errorf("%q at %q isn't a node to copy from", from.Node, from.Address)
 	}
 	return nil
 }

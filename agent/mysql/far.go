@@ -23,7 +23,7 @@ type end struct {
 
 // source connects to the server that a database is copied from, as the reader of that database. The server must have the
 // certificate of its node.
-func (m *Manager) source(database string, s planner.DatabaseSource) (*end, error) {
+func (m *Manager) source(database string, s planner.CopySource) (*end, error) {
 	if m.o.TLS == nil {
 		return nil, executors.Errorf(executors.Refused, "this node has no certificate to copy a database with")
 	}

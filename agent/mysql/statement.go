@@ -3,11 +3,9 @@ package mysql
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"hostctl/agent/allow"
@@ -115,29 +113,8 @@ func check(c planner.Change) error {
 func checkDatabase(o planner.Database) error {
 	_, name, _ := strings.Cut(o.Name, ".")
 	return errors.Join(allow.Site(o.Name, o.Tenant, name), schema.CheckDatabaseName(name), checkIdentifier(o.Schema, name, maxSchema),
-		schema.CheckCollation(o.Charset, o.Collation), checkMove(o))
+		schema.CheckCollation(o.Charset, o.Collation), allow.Move(o.MovedTo, o.Source))
 }
-
-// nodeForm is the name of a node, as it stands in its certificate.
-var nodeForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,60}-[0-9]{1,3}$`)
-
-// checkMove allows a node to move to, or one to copy from with its address.
-func checkMove(o planner.Database) error {
-	if o.MovedTo != "" && !nodeForm.MatchString(o.MovedTo) {
-		return fmt.Errorf("%q isn't a node that it moves to", o.MovedTo)
-	}
-	if o.Source == nil {
-		return nil
-	}
-	host, port, err := net.SplitHostPort(o.Source.Address)
-	if n, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil || n == 0 || !addressForm.MatchString(host) || !nodeForm.MatchString(o.Source.Node) || o.MovedTo != "" {
-		return fmt.Errorf("%q at %q isn't a node to copy from", o.Source.Node, o.Source.Address)
-	}
-	return nil
-}
-
-// addressForm is an address or a host name.
-var addressForm = regexp.MustCompile(`^[0-9A-Za-z:.-]{1,253}$`)
 
 func checkUser(o planner.DatabaseUser) error {
 	_, name, _ := strings.Cut(o.Name, ".")

@@ -73,13 +73,13 @@ func TestCheck(t *testing.T) {
 
 // A node that a database moves to, or is copied from, ends up in SQL and in a connection.
 func TestCheckMove(t *testing.T) {
-	of := func(to string, from *planner.DatabaseSource) planner.Database {
+	of := func(to string, from *planner.CopySource) planner.Database {
 		return planner.Database{
 			Meta: planner.Meta{Name: "acme.shop"}, Tenant: "acme", Schema: "acme_shop", Charset: "ascii", Collation: "ascii_bin", MovedTo: to, Source: from,
 		}
 	}
-	source := func(node, address string) *planner.DatabaseSource {
-		return &planner.DatabaseSource{Node: node, Address: address}
+	source := func(node, address string) *planner.CopySource {
+		return &planner.CopySource{Node: node, Address: address}
 	}
 	for _, o := range []planner.Database{of("db-2-0", nil), of("", source("db-2-0", "10.77.0.9:3306")), of("", source("db-2-0", "[2001:db8::1]:3306"))} {
 		if err := check(planner.Change{New: o}); err != nil {

@@ -43,15 +43,9 @@ func (p Puller) Pull(ctx context.Context, from planner.Copy, site string, into *
 }
 
 func (p Puller) pullFrom(ctx context.Context, from planner.Peer, site string, into *beneath.Dir, own Owners) (Brought, error) {
-	file := func(name string) string { return filepath.Join(p.TLS, name) }
-	secure, err := identity.NodeTLS(file("ca.crt"), file("node.crt"), file("node.key"), p.Instance, from.Node)
+	conn, err := p.connect(from)
 	if err != nil {
 		return Brought{}, err
-	}
-	conn, err := grpc.NewClient("passthrough:///"+from.Address,
-		grpc.WithTransportCredentials(credentials.NewTLS(secure)), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
-	if err != nil {
-		return Brought{}, fmt.Errorf("node %s: %w", from.Node, err)
 	}
 	defer func() { _ = conn.Close() }() // all was read
 	brought, err := sync(ctx, &far{client: agentpb.NewAgentClient(conn), site: site}, into, own)
@@ -64,6 +58,21 @@ func (p Puller) pullFrom(ctx context.Context, from planner.Peer, site string, in
 		return brought, fmt.Errorf("bring site %s from node %s: %w", site, from.Node, err)
 	}
 	return brought, nil
+}
+
+// connect returns a connection to the agent of a node, which must have that node's certificate.
+func (p Puller) connect(to planner.Peer) (*grpc.ClientConn, error) {
+	file := func(name string) string { return filepath.Join(p.TLS, name) }
+	secure, err := identity.NodeTLS(file("ca.crt"), file("node.crt"), file("node.key"), p.Instance, to.Node)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient("passthrough:///"+to.Address,
+		grpc.WithTransportCredentials(credentials.NewTLS(secure)), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
+	if err != nil {
+		return nil, fmt.Errorf("node %s: %w", to.Node, err)
+	}
+	return conn, nil
 }
 
 // far is the folder at the other end.

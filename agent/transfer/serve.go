@@ -1,4 +1,5 @@
-// Package transfer brings a site's folder from a node of one shard to a node of another, agent to agent, over mutual TLS.
+// Package transfer brings a site's folder, or all that a Valkey instance holds, from a node of one shard to a node of another, agent
+// to agent, over mutual TLS. What follows is of folders; an instance's snapshot comes as a whole.
 //
 // The node that takes it pulls: it asks for what is in the folder, compares that with what it has, and asks for the files
 // that differ. So a transfer that was cut off goes on where it was, and another one brings what has changed since. Both

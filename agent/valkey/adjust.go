@@ -49,7 +49,7 @@ func (m *Manager) adjust(ctx context.Context, c *conn, o planner.Valkey) error {
 			return err
 		}
 	}
-	if o.Persistence == schema.PersistNone {
+	if o.Persistence == schema.PersistNone && o.Source == nil {
 		if err := remove(filepath.Join(m.data(o.Name), snapshotFile)); err != nil {
 			return err // the next start would read what is long gone
 		}

@@ -32,7 +32,7 @@ func check(c planner.Change) error {
 }
 
 func checkInstance(o planner.Valkey) error {
-	errs := []error{allow.Site(o.Name, o.Tenant, o.Instance), schema.CheckValkeyInstance(o.MaxMemory, o.Policy, o.Persistence)}
+	errs := []error{allow.Site(o.Name, o.Tenant, o.Instance), schema.CheckValkeyInstance(o.MaxMemory, o.Policy, o.Persistence), allow.Move(o.MovedTo, o.Source)}
 	if o.Port < planner.FirstValkeyPort || o.Port > planner.LastValkeyPort {
 		errs = append(errs, fmt.Errorf("%d isn't a port of an instance", o.Port))
 	}

@@ -39,14 +39,31 @@ func (m *Manager) makeInstance(ctx context.Context, have *records, o planner.Val
 			return executors.Errorf(executors.Conflict, "port %d is that of %s", o.Port, name)
 		}
 	}
+	switch was := have.instances[o.Name]; {
+	case o.Kept:
+		return errors.Join(m.remember(have, o), m.makeHome(o), m.stop(ctx, o))
+	case o.Source != nil:
+		return m.copyFrom(ctx, have, o)
+	case was.Source != nil:
+		if err := m.switchTo(ctx, was); err != nil {
+			return err
+		}
+	}
 	if err := m.remember(have, o); err != nil {
 		return err
 	}
-	if o.Kept {
-		return errors.Join(m.makeHome(o), m.stop(ctx, o))
-	}
+	return m.serve(ctx, have, o)
+}
+
+// serve has an instance answer with its settings and users. One that moves takes no writes from then on.
+func (m *Manager) serve(ctx context.Context, have *records, o planner.Valkey) error {
 	if err := m.prepare(o); err != nil {
 		return err
+	}
+	if o.MovedTo == "" {
+		if err := remove(m.frozen(o.Name)); err != nil {
+			return err
+		}
 	}
 	if err := m.start(ctx, have, o); err != nil {
 		return err
@@ -55,7 +72,11 @@ func (m *Manager) makeInstance(ctx context.Context, have *records, o planner.Val
 	if err != nil {
 		return err
 	}
-	if err := m.adjust(ctx, c, o); err != nil {
+	adjust := m.adjust
+	if o.MovedTo != "" {
+		adjust = m.freeze
+	}
+	if err := adjust(ctx, c, o); err != nil {
 		return errors.Join(err, c.Close())
 	}
 	return errors.Join(c.Close(), m.admit(ctx, have, o.Name))
@@ -230,7 +251,12 @@ func (m *Manager) stop(ctx context.Context, o planner.Valkey) error {
 			return fmt.Errorf("write a snapshot: %w", err)
 		}
 	}
-	if err := m.o.Scan.Remove(ctx, name, grace); err != nil {
+	return m.halt(ctx, o)
+}
+
+// halt ends an instance with what it has written.
+func (m *Manager) halt(ctx context.Context, o planner.Valkey) error {
+	if err := m.o.Scan.Remove(ctx, service(o.Name), grace); err != nil {
 		return err
 	}
 	if err := end(ctx, uidOf(o)); err != nil {
@@ -249,22 +275,34 @@ func end(ctx context.Context, uid int) error {
 }
 
 // drop removes an instance for good, once a snapshot of it is in the trash. Only one that was kept, or was declared to be deleted
-// with its data, may go.
+// with its data, may go, and a copy that nobody was switched to.
 func (m *Manager) drop(ctx context.Context, have *records, o planner.Valkey) error {
-	if !o.Kept && !o.Purge {
+	was, known := have.instances[o.Name]
+	if copied := o.Source != nil && (!known || was.Source != nil); !o.Kept && !o.Purge && !copied {
 		return executors.Errorf(executors.Refused, "it holds data, and nobody has said that it may go: it was neither kept before, nor is its deletionPolicy Delete")
 	}
-	if _, known := have.instances[o.Name]; !known {
-		return nil
+	if !known {
+		return remove(m.incoming(o.Name))
 	}
-	if err := m.stop(ctx, o); err != nil {
-		return err
-	}
-	if err := m.discard(o.Name); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(m.home(o.Name)); err != nil {
+	if err := m.clear(ctx, was); err != nil {
 		return err
 	}
 	return m.forget(have, o.Ref())
+}
+
+// clear stops an instance and removes all that it has, once a snapshot is in the trash; of half a copy there is none.
+func (m *Manager) clear(ctx context.Context, o planner.Valkey) error {
+	half, stop := m.isHalf(o), m.stop
+	if half {
+		stop = m.halt
+	}
+	if err := stop(ctx, o); err != nil {
+		return err
+	}
+	if !half {
+		if err := m.discard(o.Name); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(m.home(o.Name))
 }

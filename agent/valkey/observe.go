@@ -59,6 +59,10 @@ func (m *Manager) Present(ctx context.Context, refs []planner.Ref) (map[planner.
 		if !known {
 			continue
 		}
+		if ref := o.Ref(); m.isHalf(o) && asked[ref] {
+			found[ref] = executors.Altered{Is: ref, How: "a copy that isn't whole"}
+			continue
+		}
 		seen, err := m.seen(ctx, have, o)
 		if err != nil {
 			return nil, err
@@ -93,7 +97,7 @@ func shown(o planner.Object) planner.Object {
 // seen returns an instance and its users as they are; nothing where it doesn't answer.
 func (m *Manager) seen(ctx context.Context, have *records, o planner.Valkey) ([]planner.Object, error) {
 	o.Target = m.o.Target
-	if _, err := os.Lstat(m.data(o.Name)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(m.data(o.Name)); errors.Is(err, fs.ErrNotExist) || err == nil && m.isHalf(o) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err

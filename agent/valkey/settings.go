@@ -15,13 +15,16 @@ const snapshots = "3600 1 300 100 60 10000"
 
 // settings are all that an instance is started with, as valkey.conf and CONFIG GET have them, in the order of the file.
 func (m *Manager) settings(o planner.Valkey) [][2]string {
-	save, appendOnly := "", "no"
+	save, appendOnly, closed := "", "no", "0"
 	switch o.Persistence {
 	case schema.PersistRDB:
 		save = snapshots
 	case schema.PersistAOF:
 		appendOnly = "yes"
 	case schema.PersistNone:
+	}
+	if o.MovedTo != "" || o.Source != nil {
+		closed = "1"
 	}
 	run := m.run(o.Name)
 	return [][2]string{
@@ -51,6 +54,7 @@ func (m *Manager) settings(o planner.Valkey) [][2]string {
 		{"appenddirname", appendFolder},
 		{"appendfsync", "everysec"},
 		{"replicaof", ""},
+		{"min-replicas-to-write", closed}, // there are none, so with 1 all can be read and nothing be written, by whomever
 		{"enable-protected-configs", "no"},
 		{"enable-debug-command", "no"},
 		{"enable-module-command", "no"},

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"time"
@@ -165,20 +164,12 @@ func admitted(ctx context.Context, c *conn) (map[string]bool, error) {
 // take moves a snapshot, where there is one, out of a folder that isn't root's, and makes it root's alone. What has its name and
 // is something else stays.
 func take(from, to string) error {
-	fd, err := unix.Open(from, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	f, err := openPlain(from)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("take the snapshot: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), from)
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return errors.Join(err, f.Close())
-	case !info.Mode().IsRegular():
-		return errors.Join(fmt.Errorf("%s isn't a file", from), f.Close())
+		return err
 	}
 	if err := errors.Join(f.Chown(0, 0), f.Chmod(0o400), f.Close(), os.Rename(from, to)); err != nil {
 		return err

@@ -4,8 +4,11 @@
 //	/var/lib/valkey/instances/acme.cache/valkey.conf     what the server is started with; its group may read it
 //	/var/lib/valkey/instances/acme.cache/users.acl       who may log in, and what they may do
 //	/var/lib/valkey/instances/acme.cache/admin           the agent's own password; root's
+//	/var/lib/valkey/instances/acme.cache/frozen          which freeze it is in, where it moves to another node; root's
+//	/var/lib/valkey/instances/acme.cache/copied          of which freeze it is a copy; root's
 //	/var/lib/valkey/instances/acme.cache/data            the server's own
 //	/var/lib/valkey/records/{valkey,valkeyuser}          what was last applied; root's
+//	/var/lib/valkey/incoming                             snapshots that come from another node; root's
 //	/var/lib/valkey/trash                                snapshots of what was dropped; root's
 //	/run/valkey/acme.cache                               the node's certificate, and the socket
 //	/run/service/valkey-acme.cache                       the service
@@ -20,6 +23,7 @@ package valkey
 import (
 	"context"
 	"errors"
+	"io"
 	"path/filepath"
 	"sync"
 
@@ -38,6 +42,10 @@ type Options struct {
 	Scan   s6.Scan // "" is /run/service
 
 	Secrets *secrets.Folder // of passwords; nil where there are none
+
+	// Pull writes all that a frozen instance holds on another node, and returns which freeze that is of; without a writer that
+	// alone. nil: nothing moves here.
+	Pull func(ctx context.Context, from planner.CopySource, instance string, into io.Writer) (freeze string, err error)
 }
 
 // Manager is the executor.

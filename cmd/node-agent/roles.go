@@ -89,7 +89,7 @@ func databases(c config, folder *secrets.Folder) (map[planner.Kind]executors.Exe
 
 // instances is what a Valkey node serves.
 func instances(ctx context.Context, c config, folder *secrets.Folder, log *slog.Logger) map[planner.Kind]executors.Executor {
-	m := valkey.New(valkey.Options{Target: shardOf(c.Node), Secrets: folder})
+	m := valkey.New(valkey.Options{Target: shardOf(c.Node), Secrets: folder, Pull: transfer.Puller{Instance: c.Instance, TLS: c.TLS}.Snapshot})
 	if err := m.Start(ctx); err != nil { // the agent has to serve all the same, or nobody could repair it
 		log.Error("start Valkey", "error", err)
 	}
@@ -140,6 +140,15 @@ func sitesOf(served map[planner.Kind]executors.Executor) agent.Sites {
 	if e, ok := served[planner.KindWebroot].(*checked.Executor); ok {
 		sites, _ := e.Far.(agent.Sites)
 		return sites
+	}
+	return nil
+}
+
+// instancesOf returns the Valkey instances of a node that has some.
+func instancesOf(served map[planner.Kind]executors.Executor) agent.Instances {
+	if e, ok := served[planner.KindValkey].(*checked.Executor); ok {
+		instances, _ := e.Far.(agent.Instances)
+		return instances
 	}
 	return nil
 }

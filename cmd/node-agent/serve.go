@@ -54,7 +54,7 @@ func serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	tls, err := identity.ServerTLS(filepath.Join(c.TLS, "ca.crt"), filepath.Join(c.TLS, "node.crt"), filepath.Join(c.TLS, "node.key"), c.Instance, schema.Role(c.Role) == schema.RoleWeb)
+	tls, err := identity.ServerTLS(filepath.Join(c.TLS, "ca.crt"), filepath.Join(c.TLS, "node.crt"), filepath.Join(c.TLS, "node.key"), c.Instance, takesNodes(c))
 	if err != nil {
 		return err
 	}
@@ -68,6 +68,11 @@ func serve(ctx context.Context) (err error) {
 	}
 	log.Info("serving", "node", c.Node, "role", c.Role, "instance", c.Instance, "address", outer.Addr().String(), "binary", a.Binary)
 	return lookAndServe(ctx, a, map[*grpc.Server]net.Listener{a.Server(tls): outer, a.LocalServer(): local})
+}
+
+// takesNodes reports whether other nodes may bring what this one has to theirs.
+func takesNodes(c config) bool {
+	return schema.Role(c.Role) == schema.RoleWeb || schema.Role(c.Role) == schema.RoleValkey
 }
 
 // lookAndServe serves, and looks after the node meanwhile.
@@ -106,7 +111,7 @@ func newAgent(ctx context.Context, c config, store *agent.Store, log *slog.Logge
 	}
 	return agent.New(agent.Options{
 		Node: c.Node, Role: c.Role, Instance: c.Instance, Binary: sum,
-		Store: store, Blobs: kept, Executors: fault.Executors(c.Node, served), Sites: sitesOf(served), Log: log,
+		Store: store, Blobs: kept, Executors: fault.Executors(c.Node, served), Sites: sitesOf(served), Instances: instancesOf(served), Log: log,
 		Alone:      schema.Role(c.Role) == schema.RoleValkey,
 		CheckEvery: c.Check, Health: wellness, Usage: (&usage.Meter{Proc: "/proc", Tenants: planner.TenantsRoot}).Measure,
 	}), nil

@@ -102,7 +102,9 @@ func holdsData(o planner.Object) bool {
 		return o.Data && !o.Kept
 	case planner.Database:
 		return o.Source == nil // a copy of what is elsewhere
-	case planner.Webroot, planner.Valkey:
+	case planner.Valkey:
+		return o.Source == nil
+	case planner.Webroot:
 		return true
 	}
 	return false
