@@ -153,8 +153,13 @@ func (m *instanceMover) freezes(t *testing.T) {
 		t.Fatal("nobody writes")
 	}
 	m.must(m.apply(m.from, m.old, m.frozen()))
-	if said := <-ended; !strings.HasPrefix(said, "-NOREPLICAS") {
-		t.Errorf("the writer is told %q", said)
+	select {
+	case said := <-ended:
+		if !strings.HasPrefix(said, "-NOREPLICAS") {
+			t.Errorf("the writer is told %q", said)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it is frozen, and somebody writes on")
 	}
 	if said := queued.do("EXEC"); !strings.HasPrefix(said, "-") {
 		t.Errorf("what was queued before is carried out: %q", said)
