@@ -39,7 +39,7 @@ type watch struct {
 	end    context.CancelFunc
 }
 
-// watching follows every node of the last plan until ctx is done: it hands each the drift policy of that plan's commit,
+// watching follows every node of the last plan, and load balancers that hostctl hasn't made, until ctx is done: it hands each the drift policy of that plan's commit,
 // and takes what it tells. It returns when no watch is left.
 func (l *Loop) watching(ctx context.Context) {
 	var all sync.WaitGroup
@@ -49,12 +49,12 @@ func (l *Loop) watching(ctx context.Context) {
 		targets, policy := l.orders()
 		there := map[string]planner.Target{}
 		for _, t := range targets {
-			if t.Address != "" {
+			if t.Address != "" || t.HAProxy != nil {
 				there[t.Name] = t
 			}
 		}
 		for name, w := range watched {
-			if t, ok := there[name]; !ok || t.Address != w.target.Address || !w.policy.Equal(policy) {
+			if t, ok := there[name]; !ok || !sameSide(t, w.target) || !w.policy.Equal(policy) {
 				w.end()
 				delete(watched, name)
 				l.forgetNode(name, ok)
@@ -77,6 +77,14 @@ func (l *Loop) watching(ctx context.Context) {
 		case <-time.After(ordersSpacing):
 		}
 	}
+}
+
+// sameSide reports whether two targets of a name are one far side.
+func sameSide(a, b planner.Target) bool {
+	if a.HAProxy == nil || b.HAProxy == nil {
+		return a.Address == b.Address && a.HAProxy == b.HAProxy
+	}
+	return *a.HAProxy == *b.HAProxy
 }
 
 // orders returns the targets of the last plan, and what becomes of drift there.

@@ -25,6 +25,8 @@ type ExternalOptions struct {
 	Map      string // file that leads host names to backends, under the name that haproxy.cfg has for it
 	Adopt    bool   // a change of Change.Adopt may take over what is there
 
+	Turn sync.Locker // of all executors of this process; nil: there is no other one
+
 	Wait  time.Duration // as Options.Wait
 	Drain time.Duration // as Options.Drain
 	Up    time.Duration // as Options.Up
@@ -39,24 +41,29 @@ type ExternalOptions struct {
 type External struct {
 	o       ExternalOptions
 	process *Executor
-	lock    sync.Mutex // of file and process together
+	turn    sync.Locker // of file and process together
 }
 
 var (
 	_ executors.Executor = (*External)(nil)
 	_ executors.Observer = (*External)(nil)
 	_ executors.Reader   = (*External)(nil)
+	_ executors.Reporter = (*External)(nil)
 )
 
 // NewExternal returns the executor of a load balancer that hostctl hasn't made. It touches nothing.
 func NewExternal(o ExternalOptions) *External {
-	return &External{o: o, process: New(Options{Target: o.Target, Instance: o.Instance, Socket: o.Socket, Wait: o.Wait, Drain: o.Drain, Up: o.Up})}
+	turn := o.Turn
+	if turn == nil {
+		turn = &sync.Mutex{}
+	}
+	return &External{o: o, turn: turn, process: New(Options{Target: o.Target, Instance: o.Instance, Socket: o.Socket, Wait: o.Wait, Drain: o.Drain, Up: o.Up})}
 }
 
 // Apply implements executors.Executor.
 func (x *External) Apply(ctx context.Context, cs []planner.Change) []error {
-	x.lock.Lock()
-	defer x.lock.Unlock()
+	x.turn.Lock()
+	defer x.turn.Unlock()
 	errs := make([]error, len(cs))
 	s, now, err := x.look(ctx)
 	if err != nil {

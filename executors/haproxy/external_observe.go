@@ -8,8 +8,8 @@ import (
 
 // Observe implements executors.Observer: what the running process has of what is ours. Nothing of others is shown.
 func (x *External) Observe(ctx context.Context) ([]planner.Object, error) {
-	x.lock.Lock()
-	defer x.lock.Unlock()
+	x.turn.Lock()
+	defer x.turn.Unlock()
 	s, now, err := x.look(ctx)
 	if err != nil {
 		return nil, err
@@ -20,8 +20,8 @@ func (x *External) Observe(ctx context.Context) ([]planner.Object, error) {
 // Present implements executors.Reader: what is there of some names, whoever has made it; backends only where they are ours, for
 // others' stay what they are.
 func (x *External) Present(ctx context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
-	x.lock.Lock()
-	defer x.lock.Unlock()
+	x.turn.Lock()
+	defer x.turn.Unlock()
 	s, now, err := x.look(ctx)
 	if err != nil {
 		return nil, err

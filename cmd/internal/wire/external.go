@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"hostctl/executors"
@@ -42,9 +43,12 @@ func (f *farSides) powerdns(t planner.Target, s reconciler.Session) (executors.E
 const upWithin = 10 * time.Second
 
 // haproxyAt opens an HAProxy that hostctl hasn't made.
-func haproxyAt(t planner.Target, s reconciler.Session) executors.Executor {
+func (f *farSides) haproxy(t planner.Target, s reconciler.Session) executors.Executor {
 	h := t.HAProxy
-	far := haproxy.NewExternal(haproxy.ExternalOptions{Target: t.Name, Instance: s.Instance, Socket: h.Socket, Map: h.Map, Adopt: h.Adopt, Up: upWithin})
+	turn, _ := f.turns.LoadOrStore(h.Socket, &sync.Mutex{})
+	far := haproxy.NewExternal(haproxy.ExternalOptions{
+		Target: t.Name, Instance: s.Instance, Socket: h.Socket, Map: h.Map, Adopt: h.Adopt, Turn: turn.(*sync.Mutex), Up: upWithin,
+	})
 	if s.Fence == 0 {
 		return far // wants to know at once
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"hostctl/agent/identity"
@@ -29,6 +30,7 @@ type farSides struct {
 	agent      agentProgram
 	config     Config
 	keeper     reconciler.SecretKeeper
+	turns      sync.Map // of each HAProxy that hostctl hasn't made, by its socket: *sync.Mutex
 }
 
 func newFarSides(ctx context.Context, c Config, inventory reconciler.Inventory, agent agentProgram) (*farSides, error) {
@@ -66,7 +68,7 @@ func (f *farSides) connect(t planner.Target, s reconciler.Session) (executors.Ex
 		return f.powerdns(t, s)
 	}
 	if t.HAProxy != nil {
-		return haproxyAt(t, s), nil
+		return f.haproxy(t, s), nil
 	}
 	return nil, fmt.Errorf("target %s is neither an engine nor a node", t.Name)
 }
