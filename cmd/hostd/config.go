@@ -24,6 +24,8 @@ type config struct {
 
 	ObserveEvery time.Duration `env:"HOSTD_OBSERVE_EVERY" envDefault:"1m"`
 	Lease        time.Duration `env:"HOSTD_LEASE" envDefault:"10s"`
+
+	Webhooks webhooks
 }
 
 // flags are the command line's way of setting a config.
@@ -41,6 +43,7 @@ func (c *config) flags() *flag.FlagSet {
 	f.DurationVar(&c.LookEvery, "look-every", c.LookEvery, "`time` between looks at the engines, and whether the nodes answer (HOSTD_LOOK_EVERY)")
 	f.DurationVar(&c.ObserveEvery, "observe-every", c.ObserveEvery, "`time` between looks for drift at all that the far sides hold (HOSTD_OBSERVE_EVERY)")
 	f.DurationVar(&c.Lease, "lease", c.Lease, "how long a hostd leads without a sign of life: a `time` (HOSTD_LEASE)")
+	c.Webhooks.flags(f)
 	return f
 }
 

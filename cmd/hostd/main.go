@@ -131,7 +131,11 @@ func serve(ctx context.Context, c config, t *term, health *health, loop *reconci
 	if err != nil {
 		return err
 	}
-	health.set(web.Health(loop))
+	hooks, err := c.Webhooks.handler(hinted(loop), platform.Log)
+	if err != nil {
+		return err
+	}
+	health.set(public(loop, hooks))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return serveHTTP(ctx, local, web.Local(loop)) })
 	g.Go(func() error { return loop.Run(ctx) })

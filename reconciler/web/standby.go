@@ -10,5 +10,6 @@ func Standby() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "standby", http.StatusServiceUnavailable) })
+	mux.HandleFunc("/hooks/", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "standby", http.StatusServiceUnavailable) })
 	return mux
 }

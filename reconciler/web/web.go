@@ -20,12 +20,12 @@ import (
 )
 
 // Health serves /healthz (the process answers), /readyz (the newest commit is wholly true, or the reason why not) and
-// /metrics. It is safe to publish: it changes nothing and shows no content.
-func Health(l *reconciler.Loop) http.Handler {
+// /metrics, those of more included. It is safe to publish: it changes nothing and shows no content.
+func Health(l *reconciler.Loop, more ...prometheus.Collector) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { ready(w, l.Status()) })
-	mux.Handle("GET /metrics", metrics(l))
+	mux.Handle("GET /metrics", metrics(l, more))
 	return mux
 }
 
@@ -40,8 +40,9 @@ func ready(w http.ResponseWriter, s reconciler.Status) {
 }
 
 // metrics are gauges read from the loop at each scrape.
-func metrics(l *reconciler.Loop) http.Handler {
+func metrics(l *reconciler.Loop, more []prometheus.Collector) http.Handler {
 	reg := prometheus.NewRegistry()
+	reg.MustRegister(more...)
 	gauge := func(name, help string, value func(reconciler.Status) float64) {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "hostctl", Name: name, Help: help},
 			func() float64 { return value(l.Status()) }))
