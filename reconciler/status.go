@@ -24,6 +24,8 @@ type Status struct {
 
 	Drift *DriftSummary `json:"drift,omitempty"` // of the latest look at all far sides
 
+	Remote *RemoteStatus `json:"remote,omitempty"` // of the repository that is followed; missing where it is on this machine
+
 	Nodes map[string]executors.Report `json:"nodes,omitempty"` // what each node has told last
 
 	Impossible []string `json:"impossible,omitempty"` // records of the inventory that can't be; see Impossible
@@ -35,7 +37,7 @@ func (l *Loop) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.status
-	s.Nodes = reports
+	s.Nodes, s.Remote = reports, l.Reconciler.remote()
 	return s
 }
 
