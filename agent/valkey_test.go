@@ -223,6 +223,7 @@ func TestValkey(t *testing.T) {
 	t.Run("data", func(t *testing.T) { n.keepsData(t, shop, app) })
 	t.Run("kept", func(t *testing.T) { n.keepsInstance(t, theirs, eve, scripts) })
 	t.Run("healed", func(t *testing.T) { n.healsValkey(t) })
+	t.Run("adopted", func(t *testing.T) { n.adoptsValkey(t) })
 	t.Run("moved", func(t *testing.T) { n.movesInstance(t) })
 }
 
@@ -596,5 +597,55 @@ func (n *node) healsValkey(t *testing.T) {
 				return exec.Command("docker", "exec", n.container, "sh", "-euc", asAgent+"cli acme.shop "+spoiled.mended).Run()
 			})
 		})
+	}
+}
+
+// adoptsValkey finds data and a user that nobody here has made: they are left alone unless they are to be taken over.
+func (n *node) adoptsValkey(t *testing.T) {
+	n.t = t
+	mine, app := newInstance("acme", "old", 6420, schema.PersistAOF), newValkeyUser("acme", "app2", "old")
+	n.create(mine)
+	n.script(asAgent + "cli acme.old SET brought yes; cli acme.old BGSAVE; cli acme.old ACL SETUSER app2 on nopass '~*' +@all")
+	refused := func(what string, o planner.Object, kind executors.Kind, why string) {
+		t.Helper()
+		if err := n.tryCreate(o)[0]; executors.KindOf(err) != kind || !strings.Contains(fmt.Sprint(err), why) {
+			t.Errorf("%s: %v, want %s: %s", what, err, kind, why)
+		}
+	}
+	refused("a user that somebody else has made", app, executors.Conflict, "metadata.adopt")
+	app.Adopt = true
+	n.create(app)
+	n.sees(mine, app)
+	if said := n.client(t, 6420).do("AUTH", "app2", "anything"); !strings.HasPrefix(said, "-WRONGPASS") {
+		t.Errorf("taken over, and anybody is let in: %q", said)
+	}
+
+	// What another server has left: its files, and nothing that says whose they are.
+	n.change(app, nil)
+	kept := mine
+	kept.Kept = true
+	n.change(mine, kept)
+	home := "/var/lib/valkey/instances/acme.old"
+	n.script("cd " + home + "; rm -r admin valkey.conf users.acl data/appendonlydir; chown -R 0:0 data; chmod 400 data/dump.rdb; rm /var/lib/valkey/records/valkey/acme.old.json")
+	refused("data that somebody else has made", mine, executors.Conflict, "metadata.adopt")
+	source := mine
+	source.Source, source.Adopt = &planner.CopySource{Node: "valkey-2-0", Address: "192.0.2.1:9443"}, true
+	refused("a copy over it", source, executors.Conflict, "move it away")
+	mine.Adopt = true
+	n.script("ln -s /etc/shadow " + home + "/data/link")
+	refused("a symlink in it", mine, executors.Refused, "link is a symlink")
+	n.script("rm " + home + "/data/link; ln " + home + "/data/dump.rdb " + home + "/name")
+	refused("a file with several names", mine, executors.Refused, "dump.rdb is")
+	if owner := strings.TrimSpace(n.script("rm " + home + "/name; stat -c %u " + home + "/data/dump.rdb")); owner != "0" {
+		t.Errorf("refused, and given away to %s", owner)
+	}
+	n.create(mine)
+	n.sees(mine)
+	n.create(app)
+	if said := n.login(t, 6420, "app2").do("GET", "brought"); said != "yes" {
+		t.Errorf("taken over it holds %q", said)
+	}
+	if out := n.script("stat -c %u:%g:%a " + home + "/data " + home + "/data/dump.rdb"); out != "106420:106420:700\n106420:106420:600\n" {
+		t.Errorf("whose it is: %s", out)
 	}
 }

@@ -51,12 +51,13 @@ func equal(a, b Object) bool {
 	case Valkey:
 		b, ok := b.(Valkey)
 		return ok && a.Tenant == b.Tenant && a.Instance == b.Instance && a.Port == b.Port && a.MaxMemory == b.MaxMemory &&
-			a.Policy == b.Policy && a.Persistence == b.Persistence && a.Kept == b.Kept && a.Purge == b.Purge &&
+			a.Policy == b.Policy && a.Persistence == b.Persistence && a.Kept == b.Kept && a.Purge == b.Purge && a.Adopt == b.Adopt &&
 			a.MovedTo == b.MovedTo && samePointed(a.Source, b.Source)
 	case ValkeyUser:
 		b, ok := b.(ValkeyUser)
 		return ok && a.Tenant == b.Tenant && a.User == b.User && a.Instance == b.Instance && a.PasswordHash == b.PasswordHash &&
-			a.Password == b.Password && a.Retains == b.Retains && a.Locked == b.Locked && slices.Equal(a.Keys, b.Keys) && slices.Equal(a.Channels, b.Channels) && slices.Equal(a.Commands, b.Commands)
+			a.Password == b.Password && a.Retains == b.Retains && a.Locked == b.Locked && a.Adopt == b.Adopt &&
+			slices.Equal(a.Keys, b.Keys) && slices.Equal(a.Channels, b.Channels) && slices.Equal(a.Commands, b.Commands)
 	case Cron:
 		b, ok := b.(Cron)
 		return ok && a.Tenant == b.Tenant && a.Site == b.Site && a.Job == b.Job && a.Login == b.Login && a.Type == b.Type && a.Version == b.Version &&

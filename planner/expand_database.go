@@ -142,6 +142,10 @@ func adopts(o Object) bool {
 		return o.Adopt
 	case DatabaseUser:
 		return o.Adopt
+	case Valkey:
+		return o.Adopt
+	case ValkeyUser:
+		return o.Adopt
 	}
 	return false
 }

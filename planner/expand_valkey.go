@@ -22,6 +22,8 @@ type Valkey struct {
 	Kept        bool                  `json:"kept,omitempty"`  // nobody declares it any more: it is stopped, and its data stays
 	Purge       bool                  `json:"purge,omitempty"` // deletionPolicy: Delete; where nobody declares it any more it is dropped
 
+	Adopt bool `json:"adopt,omitempty"` // data that is there already is taken over
+
 	MovedTo string      `json:"movedTo,omitempty"` // node that may copy it, or has: it is read-only
 	Source  *CopySource `json:"source,omitempty"`  // it is a copy, and read-only
 }
@@ -42,6 +44,7 @@ type ValkeyUser struct {
 	Password     Held     `json:"password,omitzero"` // on the node; where it is set there is no PasswordHash
 	Retains      bool     `json:"retains,omitempty"` // the password of before is valid as well
 	Locked       bool     `json:"locked,omitempty"`
+	Adopt        bool     `json:"adopt,omitempty"` // one that is there already is taken over
 }
 
 // Ref implements Object.
@@ -69,7 +72,8 @@ func (x *expansion) expandValkey() {
 		}
 		o := Valkey{
 			Meta:   Meta{Target: g.name, Name: siteName(v.Tenant, v.Name), From: ownerOf(v.Meta), On: g.databaseNeeds()},
-			Tenant: v.Tenant, Instance: v.Name, MaxMemory: v.MaxMemory, Policy: v.Policy, Persistence: v.Persistence, Purge: v.Deletion == schema.Delete,
+			Tenant: v.Tenant, Instance: v.Name, MaxMemory: v.MaxMemory, Policy: v.Policy, Persistence: v.Persistence,
+			Purge: v.Deletion == schema.Delete, Adopt: v.Adopt,
 		}
 		homes[o.Name], _ = x.house(o).(Valkey)
 	}
@@ -143,7 +147,7 @@ func (x *expansion) expandValkeyUser(u *schema.ValkeyUser, homes map[string]Valk
 	o := ValkeyUser{
 		Meta:   Meta{Target: v.Target, Name: siteName(u.Tenant, u.Name), From: ownerOf(u.Meta), On: []Ref{v.Ref()}},
 		Tenant: u.Tenant, User: u.Name, Instance: u.Instance, Keys: u.Keys, Channels: u.Channels, Commands: u.Commands, PasswordHash: u.PasswordHash,
-		Locked: x.isSuspended(u.Tenant),
+		Locked: x.isSuspended(u.Tenant), Adopt: u.Adopt,
 	}
 	if best := x.shards[v.Target].best; u.Password != nil && len(best) > 0 {
 		var ref Ref

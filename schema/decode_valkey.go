@@ -17,6 +17,7 @@ func decodeValkeyInstance(d *decoder, spec *yaml.Node) any {
 		MaxMemory:   parsed(d, memory, ParseQuantity),
 		Policy:      cmp.Or(EvictionPolicy(d.plain(child(spec, "policy"))), DefaultPolicy),
 		Persistence: cmp.Or(Persistence(d.plain(child(spec, "persistence"))), PersistRDB),
+		Adopt:       d.adopts(),
 	}
 	if v.MaxMemory != 0 && v.MaxMemory < MinValkeyMemory {
 		d.fail(memory, "is less than the %dMi that an instance needs; raise it", MinValkeyMemory>>20)
@@ -33,7 +34,7 @@ func (d *decoder) shortValkeyUser(i int, n *yaml.Node) {
 		return // the shape check has told
 	}
 	u := d.valkeyUser(n)
-	u.Instance = d.meta.Name
+	u.Instance, u.Adopt = d.meta.Name, d.adopts()
 	d.entries = append(d.entries, &entry{
 		meta:   Meta{Kind: KindValkeyUser, Name: d.value(child(n, "name"), CheckSlug), Position: Position{Line: n.Line, Column: n.Column}},
 		body:   u,
@@ -45,7 +46,7 @@ func (d *decoder) shortValkeyUser(i int, n *yaml.Node) {
 func decodeValkeyUser(d *decoder, spec *yaml.Node) any {
 	d.mark("spec.instance", child(spec, "instance"))
 	u := d.valkeyUser(spec)
-	u.Instance = d.value(child(spec, "instance"), CheckSlug)
+	u.Instance, u.Adopt = d.value(child(spec, "instance"), CheckSlug), d.adopts()
 	return u
 }
 

@@ -16,6 +16,7 @@ type ValkeyInstance struct {
 	MaxMemory   int64  // bytes, of its keys and values
 	Policy      EvictionPolicy
 	Persistence Persistence
+	Adopt       bool // data that is there already is taken over
 }
 
 // EvictionPolicy is what becomes of keys when an instance's memory is full: the name is Valkey's (maxmemory-policy).
@@ -65,6 +66,7 @@ type ValkeyUser struct {
 	Commands     []string // "+get", "-@set"; empty for all that no tenant is refused
 	PasswordHash string   // SHA-256 of the password, lower-case hex; "": Password is set
 	Password     *Secret  // nil: PasswordHash is set
+	Adopt        bool     // one that is there already is taken over; of a short form it is the ValkeyInstance's
 }
 
 // AllKeys is the pattern of all keys.

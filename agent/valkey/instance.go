@@ -39,6 +39,9 @@ func (m *Manager) makeInstance(ctx context.Context, have *records, o planner.Val
 			return executors.Errorf(executors.Conflict, "port %d is that of %s", o.Port, name)
 		}
 	}
+	if err := m.claim(ctx, have, o); err != nil {
+		return err
+	}
 	switch was := have.instances[o.Name]; {
 	case o.Kept:
 		return errors.Join(m.remember(have, o), m.makeHome(o), m.stop(ctx, o))

@@ -48,6 +48,9 @@ func (m *Manager) makeUser(ctx context.Context, have *records, o planner.ValkeyU
 	if err != nil {
 		return err
 	}
+	if err := m.claimUser(ctx, have, o); err != nil {
+		return err
+	}
 	was, known := have.users[o.Name]
 	u := user{ValkeyUser: o, hash: hash}
 	if u.before = was.hash; was.hash == hash {
