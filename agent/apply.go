@@ -129,7 +129,7 @@ func (a *Agent) act(ctx context.Context, p part) (errs []error) {
 
 // change reads one change and checks that it is one, and for this node. What it holds the executors check.
 func (a *Agent) change(m *agentpb.Change) (planner.Change, error) {
-	c := planner.Change{ID: int(m.GetId()), Action: planner.Action(m.GetAction()), Expect: planner.Hash(m.GetExpect()), Force: m.GetForce()}
+	c := planner.Change{ID: int(m.GetId()), Action: planner.Action(m.GetAction()), Expect: planner.Hash(m.GetExpect()), Force: m.GetForce(), Adopt: m.GetAdopt()}
 	var err error
 	if len(m.GetOld()) > 0 {
 		if c.Old, err = planner.Decode(m.GetOld()); err != nil {

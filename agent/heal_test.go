@@ -277,3 +277,15 @@ func TestOver(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// An executor is told all that a change says of itself.
+func TestWhatAChangeSaysArrives(t *testing.T) {
+	s := newSmall(t)
+	var got planner.Change
+	s.far.Effect = func(c planner.Change, _ planner.State) { got = c }
+	user := planner.Encode(aUser)
+	s.apply(1, nil, &agentpb.Change{Id: 7, Action: string(planner.Update), Old: user, New: user, Expect: string(planner.HashOf(aUser)), Force: true, Adopt: true})
+	if got.ID != 7 || got.Action != planner.Update || got.Expect != planner.HashOf(aUser) || !got.Force || !got.Adopt || got.Old == nil || got.New == nil {
+		t.Errorf("arrived: %+v", got)
+	}
+}

@@ -163,3 +163,50 @@ func TestNothingIsAdoptedUnasked(t *testing.T) {
 		}
 	}
 }
+
+// One zone alone is taken over where it says so, and others of the same name servers are not.
+func TestOneZoneIsAdopted(t *testing.T) {
+	w, tree, far := externalWorld(t)
+	far.there()
+	at := planner.Meta{Target: "eu-1-powerdns", Name: "fresh.test"}
+	far.Put(planner.Zone{Meta: at, Nameservers: []string{"ns1.hosting.test", "ns2.hosting.test"}, Hostmaster: "hostmaster@hosting.test", TTL: 300})
+	tree = with(t, with(t, tree, "adopt: true", "adopt: false"), "metadata: {name: acme}\nspec:\n  domain", "metadata: {name: acme, adopt: true}\nspec:\n  domain")
+	p := w.plan(w.push(tree))
+	want := "update acme.test adopted as it is\ncreate fresh.test\nupdate acme.test/acme.test/MX adopted as it is\n" +
+		"update acme.test/mail.acme.test/A adopted\ncreate acme.test/new.acme.test/A"
+	if got := actions(p); got != want || !strings.Contains(strings.Join(p.Notes, "\n"), "zone fresh.test is at https://ns1.example.net:8081 already") {
+		t.Errorf("planned\n%s\nwant\n%s\n%q", got, want, p.Notes)
+	}
+}
+
+// Name servers of our own are asked for a zone only if it says that it is to be taken over, and not before there are any.
+func TestAdoptOnNameServersOfOurOwn(t *testing.T) {
+	for _, adopt := range []bool{true, false} {
+		w, tree := newWorld(t), minimal(t)
+		bare := with(t, tree, "kind: Zone\nmetadata:\n  name: acme\nspec:\n  domain: acme.test\n", "x-no: zone\n")
+		bare = with(t, bare, "---\napiVersion: hosting/v1\nx-no: zone\n", "")
+		if adopt {
+			tree = with(t, tree, "kind: Zone\nmetadata:\n  name: acme\n", "kind: Zone\nmetadata:\n  name: acme\n  adopt: true\n")
+		}
+		if p := w.plan(w.push(tree)); strings.Contains(actions(p), "adopted") || strings.Contains(strings.Join(p.Notes, "\n"), "can't be asked") {
+			t.Errorf("nothing is there yet, and the plan is\n%s\n%q", actions(p), p.Notes)
+		}
+		w.applied(bare)
+		ns := planner.Meta{Target: "eu-1-dns", Name: "acme.test"}
+		w.far.Put(planner.Zone{Meta: ns, Nameservers: []string{"ns.elsewhere.test"}, Hostmaster: "hostmaster@hosting.test", TTL: 300})
+		ns.Name = "acme.test/acme.test/A"
+		w.far.Put(planner.RRset{Meta: ns, Zone: "acme.test", FQDN: "acme.test", Type: "A", TTL: 300, Values: []string{"192.0.2.10"}})
+		id := w.push(tree)
+		got := actions(w.plan(id))
+		if strings.Contains(got, "update acme.test adopted") != adopt || strings.Contains(got, "update acme.test/acme.test/A adopted") != adopt {
+			t.Errorf("adopt %t: planned\n%s", adopt, got)
+		}
+		if !adopt {
+			continue
+		}
+		w.must(w.apply(id))
+		if p := w.plan(id); !p.Empty() {
+			t.Errorf("left to do:\n%s", actions(p))
+		}
+	}
+}

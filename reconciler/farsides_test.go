@@ -238,6 +238,14 @@ func (n node) Apply(ctx context.Context, cs []planner.Change) []error {
 	return n.f.Apply(ctx, cs)
 }
 
+// Present implements executors.Reader.
+func (n node) Present(ctx context.Context, refs []planner.Ref) (map[planner.Ref]planner.Object, error) {
+	if err := n.answers(); err != nil {
+		return nil, err
+	}
+	return n.f.Present(ctx, refs)
+}
+
 // Ping implements reconciler.Pinger.
 func (n node) Ping(context.Context) error { return n.answers() }
 

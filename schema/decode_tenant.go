@@ -195,6 +195,7 @@ func decodeZone(d *decoder, spec *yaml.Node) any {
 		TTL:         d.integer(child(spec, "ttl"), 0),
 		DNSSEC:      d.flag(child(spec, "dnssec"), false),
 		Unmanaged:   UnmanagedPolicy(d.plain(child(spec, "unmanagedRecords"))),
+		Adopt:       d.adopts(),
 	}
 	d.unique(child(spec, "nameservers"), z.Nameservers)
 	for i, n := range items(child(spec, "records")) {

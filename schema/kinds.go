@@ -368,6 +368,7 @@ type Zone struct {
 	TTL         int      // seconds; default of its records
 	DNSSEC      bool     // it is signed
 	Unmanaged   UnmanagedPolicy
+	Adopt       bool // one that is on the name servers already is taken over, with the records that are declared
 }
 
 // ZoneRecord is one RRset: the RRset is the unit, never the single record.

@@ -39,7 +39,7 @@ func plannedField(kind Kind, field string) string {
 		return "only a Tenant is suspended, with all that it has; take it out"
 	}
 	if field == "metadata.adopt" {
-		return "only a Database or a DatabaseUser is taken over from what is there already; take it out"
+		return "only a Database, a ValkeyInstance, one of their users or a Zone is taken over from what is there already; take it out"
 	}
 	if plannedFields[kind][field] {
 		return "isn't supported by this version of hostctl; take it out"

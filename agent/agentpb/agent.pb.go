@@ -403,6 +403,7 @@ type Change struct {
 	Id            int64                  `protobuf:"varint,5,opt,name=id,proto3" json:"id,omitempty"`
 	Force         bool                   `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`  // what is there is overwritten, whatever it is
 	Secret        []byte                 `protobuf:"bytes,7,opt,name=secret,proto3" json:"secret,omitempty"` // of a secret that is made or changed: its value in clear. Never logged, never kept beside the change
+	Adopt         bool                   `protobuf:"varint,8,opt,name=adopt,proto3" json:"adopt,omitempty"`  // what is there is nobody's that the inventory knows, and becomes ours
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -484,6 +485,13 @@ func (x *Change) GetSecret() []byte {
 		return x.Secret
 	}
 	return nil
+}
+
+func (x *Change) GetAdopt() bool {
+	if x != nil {
+		return x.Adopt
+	}
+	return false
 }
 
 type ApplyReply struct {
@@ -1560,7 +1568,7 @@ const file_agent_proto_rawDesc = "" +
 	"\n" +
 	"KindsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9a\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb0\x01\n" +
 	"\x06Change\x12\x16\n" +
 	"\x06action\x18\x01 \x01(\tR\x06action\x12\x10\n" +
 	"\x03old\x18\x02 \x01(\fR\x03old\x12\x10\n" +
@@ -1568,7 +1576,8 @@ const file_agent_proto_rawDesc = "" +
 	"\x06expect\x18\x04 \x01(\tR\x06expect\x12\x0e\n" +
 	"\x02id\x18\x05 \x01(\x03R\x02id\x12\x14\n" +
 	"\x05force\x18\x06 \x01(\bR\x05force\x12\x16\n" +
-	"\x06secret\x18\a \x01(\fR\x06secret\"@\n" +
+	"\x06secret\x18\a \x01(\fR\x06secret\x12\x14\n" +
+	"\x05adopt\x18\b \x01(\bR\x05adopt\"@\n" +
 	"\n" +
 	"ApplyReply\x122\n" +
 	"\aresults\x18\x01 \x03(\v2\x18.hostctl.agent.v1.ResultR\aresults\"L\n" +

@@ -17,9 +17,9 @@ import (
 )
 
 // external is the executor of a server that others made.
-func external(adopt bool) *checked.Executor {
+func external() *checked.Executor {
 	o := options()
-	o.External, o.Adopt = true, adopt
+	o.External = true
 	return checked.New(powerdns.New(o))
 }
 
@@ -69,7 +69,7 @@ func TestAdopt(t *testing.T) {
 	stranger(t, "theirs.example", "Master", "billing")
 	zone, www := zoneOf("theirs.example"), rrsetOf("theirs.example", "www.theirs.example", "A", "192.0.2.1")
 	before := serial(t, "theirs.example")
-	e := external(true)
+	e := external()
 	cs := adopted(t, e, zone, www)
 	for _, c := range cs {
 		if c.Expect != planner.HashOf(c.New) {
@@ -105,6 +105,22 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// A zone that somebody has made on servers of our own is taken over as well, whatever its account says; then it is as every other.
+func TestAdoptOnOurOwn(t *testing.T) {
+	needServer(t)
+	for _, account := range []string{"", "by hand"} {
+		stranger(t, "theirs.example", "Master", account)
+		zone, www := zoneOf("theirs.example"), rrsetOf("theirs.example", "www.theirs.example", "A", "192.0.2.7")
+		e := checked.New(executor())
+		cs := adopted(t, e, zone, www)
+		apply(t, e, cs[:1])
+		apply(t, e, cs[1:])
+		if _, text := api(t, http.MethodGet, "/zones/theirs.example.", ""); !strings.Contains(text, `"kind": "Native"`) || !strings.Contains(text, instance) || !strings.Contains(text, "192.0.2.7") {
+			t.Errorf("account %q: it isn't ours: %s", account, text)
+		}
+	}
+}
+
 // What others have stays theirs, and the error says what would change that.
 func TestG15_NotAdopted(t *testing.T) {
 	needServer(t)
@@ -118,12 +134,13 @@ func TestG15_NotAdopted(t *testing.T) {
 		changes []planner.Change
 		want    string
 	}{
-		{"without adopt", external(false), create(zone), "set adopt: true in infrastructure.powerdns.external"},
-		{"without adopt, whatever the plan says", external(false), adopted(t, external(false), zone), "set adopt: true in infrastructure.powerdns.external"},
-		{"in a plan that doesn't show it", external(true), create(zone), "plan again"},
-		{"another inventory's", external(true), adopted(t, external(true), zoneOf("other.example")), "belongs to the inventory"},
-		{"a secondary", external(true), []planner.Change{{Action: planner.Update, New: zoneOf("secondary.example"), Adopt: true}}, "make it a primary one"},
-		{"a record of it alone", external(true), create(rrsetOf("theirs.example", "x.theirs.example", "A", "192.0.2.1")), "plan again"},
+		{"in a plan that doesn't take it over", external(), create(zone), "metadata.adopt: true in the Zone"},
+		{"another inventory's", external(), adopted(t, external(), zoneOf("other.example")), "belongs to the inventory"},
+		{"a secondary", external(), []planner.Change{{Action: planner.Update, New: zoneOf("secondary.example"), Adopt: true}}, "make it a primary one"},
+		{"a record of it alone", external(), create(rrsetOf("theirs.example", "x.theirs.example", "A", "192.0.2.1")), "metadata.adopt: true in the Zone"},
+		{"on servers of our own", executor(), create(zone), "metadata.adopt: true in the Zone"},
+		{"another inventory's, on servers of our own", executor(), adopted(t, executor(), zoneOf("other.example")), "belongs to the inventory"},
+		{"a secondary, on servers of our own", executor(), []planner.Change{{Action: planner.Update, New: zoneOf("secondary.example"), Adopt: true}}, "make it a primary one"},
 	} {
 		err := c.e.Apply(t.Context(), c.changes)[0]
 		if executors.KindOf(err) != executors.Conflict || !strings.Contains(fmt.Sprint(err), c.want) {

@@ -4,7 +4,7 @@
 // A zone's account names the inventory it belongs to; a zone of another one is never touched. Each zone gets one PATCH a
 // batch, which PowerDNS carries out as one transaction, never two at a time. The serial is PowerDNS's own business
 // (soa_edit_api), and RRsets that nobody applied are shown by Observe and left alone. On a server that others made, a zone
-// of theirs is taken over by changes that say so (planner.Change.Adopt), if the options allow it.
+// of theirs is taken over by changes that say so (planner.Change.Adopt).
 //
 // A catalog is a zone of kind Producer with the TSIG key of all transfers; its members are primary zones. Nobody else's
 // zones are copied.

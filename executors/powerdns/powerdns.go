@@ -34,8 +34,6 @@ type Options struct {
 	// External says that others made the server and may have zones on it: theirs are as they like in what isn't content, and
 	// the ways out lead to the repository.
 	External bool
-	// Adopt says that a change of Change.Adopt may take over a zone that is no other inventory's.
-	Adopt bool
 }
 
 func (o Options) withDefaults() Options {
@@ -170,7 +168,7 @@ func (e *Executor) applyZone(ctx context.Context, r *reader, name string, cs []p
 		}
 		return errs
 	}
-	w := work{reader: r, instance: e.o.Instance, name: name, external: e.o.External, mayAdopt: e.o.Adopt}
+	w := work{reader: r, instance: e.o.Instance, name: name, external: e.o.External}
 	for _, c := range cs {
 		w.add(c)
 	}
@@ -191,8 +189,7 @@ type work struct {
 	name     string // without trailing dot
 
 	external bool // others made the server
-	mayAdopt bool // what others made may be taken over
-	adopt    bool // and the changes say so
+	adopt    bool // what others made is taken over
 
 	anew    bool          // what was seen before doesn't count
 	make    *planner.Zone // to be made or changed; nil leaves it

@@ -214,7 +214,7 @@ func presentObject(m *agentpb.PresentObject) (planner.Object, error) {
 }
 
 func encode(c planner.Change) *agentpb.Change {
-	m := &agentpb.Change{Action: string(c.Action), Expect: string(c.Expect), Id: int64(c.ID), Force: c.Force}
+	m := &agentpb.Change{Action: string(c.Action), Expect: string(c.Expect), Id: int64(c.ID), Force: c.Force, Adopt: c.Adopt}
 	if c.Old != nil {
 		m.Old = planner.Encode(c.Old)
 	}

@@ -77,3 +77,11 @@ func TestLacks(t *testing.T) {
 		t.Errorf("blobs to send: %v", ids)
 	}
 }
+
+// What a change says of itself, beside what it is of, is sent with it.
+func TestEncode(t *testing.T) {
+	m := encode(planner.Change{ID: 7, Action: planner.Update, Expect: "x", Force: true, Adopt: true, New: planner.RRset{}})
+	if m.GetId() != 7 || m.GetAction() != "update" || m.GetExpect() != "x" || !m.GetForce() || !m.GetAdopt() || len(m.GetOld()) > 0 || len(m.GetNew()) == 0 {
+		t.Errorf("sent: %v", m)
+	}
+}

@@ -27,7 +27,7 @@ func (f *farSides) powerdns(t planner.Target, s reconciler.Session) (executors.E
 	secrets := newRevealer(f.config, s.Blobs, f.keeper)
 	const conns = 4
 	far := powerdns.New(powerdns.Options{
-		Target: t.Name, Instance: s.Instance, URL: p.URL, External: true, Adopt: p.Adopt, Zones: conns, HTTP: powerdns.NewHTTP(roots, conns),
+		Target: t.Name, Instance: s.Instance, URL: p.URL, External: true, Zones: conns, HTTP: powerdns.NewHTTP(roots, conns),
 		Key: func(ctx context.Context) (string, error) {
 			key, err := secrets.Reveal(ctx, p.Secret())
 			return string(key), err
