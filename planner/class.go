@@ -33,6 +33,8 @@ func (x *expansion) classify(n *node, want Container) class {
 		return fresh
 	case !there || why.Gone:
 		return troubled
+	case dirty && why.Anew:
+		return troubled
 	case dirty && why.Pending != nil && (!InPlace(have, want) || !InPlace(why.Pending, want) || !InPlace(have, why.Pending)):
 		return troubled
 	case dirty && !x.agentThere(n): // its delete didn't finish

@@ -34,6 +34,7 @@ type Reason struct {
 	Pending Object // what a change that didn't finish was to make; nil for a delete or for drift
 	Gone    bool   // it was seen not to be there: it must be created
 	Drifted bool   // the change was refused, for the object had drifted: it is as it was found
+	Anew    bool   // a replacement of it didn't finish: it may also be what an earlier one was to make, of which nothing is known any more
 }
 
 // Allocation is a decision that must not be made twice: a uid, an address, a port, the host of a node. It is unique by

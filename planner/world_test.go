@@ -223,12 +223,7 @@ func (w *world) container(node string) planner.Object {
 func (w *world) started(c planner.Change) {
 	why := w.live.Dirty[c.Ref()]
 	why.Text = "started and not finished"
-	if c.Ref().Kind == planner.KindContainer && why.Pending != nil && w.live.State[c.Ref()] != nil {
-		// An inventory holds one Pending. Of a container that is being replaced it has to be the first that didn't finish:
-		// a later one that looks like what is recorded would hide that another container may be there.
-		w.live.Dirty[c.Ref()] = why
-		return
-	}
+	why.Anew = c.Action == planner.Replace
 	if c.New != nil || w.live.State[c.Ref()] != nil { // of what never had content, what it was to be is all one knows
 		why.Pending = c.New
 	}

@@ -12,6 +12,7 @@ import (
 	"hostctl/executors/memory"
 	"hostctl/planner"
 	"hostctl/reconciler"
+	"hostctl/schema"
 )
 
 func TestApplyMakesACommitTrue(t *testing.T) {
@@ -131,6 +132,37 @@ func TestPlanWithASilentEngine(t *testing.T) {
 	w.far.silence("host-2")
 	if p := w.plan(w.push(tree)); p.Empty() {
 		t.Error("nothing is planned")
+	}
+}
+
+// A replacement that didn't end, and one that was to take it back and didn't begin, leave nobody knowing what runs: it is made anew
+// until that has ended well.
+func TestG04_ReplacementTakenBack(t *testing.T) {
+	t.Parallel()
+	w, tree := newWorld(t), minimal(t)
+	w.applied(tree)
+	for _, c := range []struct {
+		tree schema.MapTree
+		at   memory.Point
+	}{{with(t, tree, "hostctl/web:v1", "hostctl/web:v2"), memory.After}, {tree, memory.Before}} {
+		w.far.fail(func(at memory.Point, ch planner.Change) error {
+			if ref := ch.Ref(); at == c.at && ref.Kind == planner.KindContainer && ref.Name == "web-1-0" {
+				return executors.Errorf(executors.Unreachable, "the connection broke")
+			}
+			return nil
+		})
+		if err := w.apply(w.push(c.tree)); err == nil {
+			t.Fatal("nothing has failed")
+		}
+	}
+	w.far.fail(nil)
+	id := w.push(tree)
+	w.must(w.apply(id))
+	if p := w.plan(id); !p.Empty() {
+		t.Errorf("left to do:\n%s", actions(p))
+	}
+	if c, ok := w.far.container("web-1-0").(planner.Container); !ok || c.Image != "hostctl/web:v1" {
+		t.Errorf("there is %v", c)
 	}
 }
 

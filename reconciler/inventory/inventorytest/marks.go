@@ -72,7 +72,7 @@ func testReplacedContainer(f *fixture) {
 	p = f.plan(replace, Create(u))
 	j = f.begin(p)
 	f.started(j, p.Changes[0])
-	f.wantLive(stateOf(next, u, other), map[planner.Ref]planner.Reason{old.Ref(): {Pending: old}, u.Ref(): {Gone: true}})
+	f.wantLive(stateOf(next, u, other), map[planner.Ref]planner.Reason{old.Ref(): {Pending: old, Anew: true}, u.Ref(): {Gone: true}})
 	f.finished(j, p.Changes[0])
 	f.wantLive(stateOf(old, other), nil)
 	f.started(j, p.Changes[1])
@@ -91,7 +91,7 @@ func testHalfReplacedContainer(f *fixture) {
 	f.started(j, p.Changes...)
 	f.end(j, reconciler.Failed)
 	f.wantLive(stateOf(old, u, v), map[planner.Ref]planner.Reason{
-		old.Ref(): {Pending: next}, u.Ref(): {Gone: true}, v.Ref(): {Gone: true},
+		old.Ref(): {Pending: next, Anew: true}, u.Ref(): {Gone: true}, v.Ref(): {Gone: true},
 	})
 	f.apply(Update(old, next), Create(u), Delete(v)) // found to be made already: no replacement, the user again, the vhost no more
 	f.wantLive(stateOf(next, u), nil)

@@ -113,7 +113,10 @@ func (k *Known) add(r *Row) {
 	if r.Error != "" {
 		text += ": " + r.Error
 	}
-	k.dirty[ref] = planner.Reason{Text: text, Pending: r.half, Gone: r.Gone, Drifted: !r.Gone && strings.HasSuffix(r.Dirty, LeftAlone)}
+	k.dirty[ref] = planner.Reason{
+		Text: text, Pending: r.half, Gone: r.Gone, Drifted: !r.Gone && strings.HasSuffix(r.Dirty, LeftAlone),
+		Anew: strings.HasPrefix(r.Dirty, string(planner.Replace)+" of run "),
+	}
 }
 
 // Row is one object as it is stored.
