@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -86,6 +87,7 @@ func (r statusReport) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "instance\t%s\n", r.Instance)
 	fmt.Fprintf(t, "hostd\t%s\n", r.hostd())
+	r.printRemote(t)
 	fmt.Fprintf(t, "objects\t%d, of which %d are dirty\n", r.Objects, len(r.Dirty))
 	for _, e := range r.Endpoints {
 		fmt.Fprintf(t, "%s\t%s (%s, %s)\n", e.Name, e.Address, e.Protocol, e.Node)
@@ -118,6 +120,22 @@ func (r statusReport) hostd() string {
 		return "not converged: " + r.Hostd.Message
 	}
 	return fmt.Sprintf("working on %.12s", r.Hostd.Head)
+}
+
+// printRemote tells how hostd stands with a config repository that lies elsewhere.
+func (r statusReport) printRemote(w io.Writer) {
+	if r.Hostd == nil || r.Hostd.Remote == nil {
+		return
+	}
+	from := r.Hostd.Remote
+	read := "not read since hostd started"
+	if !from.Read.IsZero() {
+		read = "read " + from.Read.UTC().Format(time.RFC3339)
+	}
+	fmt.Fprintf(w, "follows\t%s of %s, %s\n", from.Branch, from.URL, read)
+	if from.Error != "" {
+		fmt.Fprintf(w, "not read\t%s\n", planner.Printable(from.Error))
+	}
 }
 
 // printNodes tells what isn't well on nodes that answer, by their own account.

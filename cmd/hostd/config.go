@@ -26,13 +26,14 @@ type config struct {
 	Lease        time.Duration `env:"HOSTD_LEASE" envDefault:"10s"`
 
 	Webhooks webhooks
+	Remote   remote
 }
 
 // flags are the command line's way of setting a config.
 func (c *config) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("hostd", flag.ContinueOnError)
 	f.SetOutput(io.Discard) // main tells what is wrong
-	f.StringVar(&c.Repo, "repo", c.Repo, "the bare config repository to watch: a `folder` (HOSTD_REPO)")
+	f.StringVar(&c.Repo, "repo", c.Repo, "the bare config repository to follow: a `folder` of this machine, or a URL, https://HOST/PATH or ssh://USER@HOST/PATH (HOSTD_REPO)")
 	f.StringVar(&c.Branch, "branch", c.Branch, "the `branch` that is made true (HOSTD_BRANCH)")
 	f.StringVar(&c.State, "state", c.State, "`folder` of the inventory, the CA and the socket (HOSTD_STATE)")
 	f.StringVar(&c.Database, "database", c.Database, "the inventory: a `URL`, postgres://user@host/name or sqlite:file; without it inventory.db in the state folder (HOSTD_DATABASE)")
@@ -44,6 +45,7 @@ func (c *config) flags() *flag.FlagSet {
 	f.DurationVar(&c.ObserveEvery, "observe-every", c.ObserveEvery, "`time` between looks for drift at all that the far sides hold (HOSTD_OBSERVE_EVERY)")
 	f.DurationVar(&c.Lease, "lease", c.Lease, "how long a hostd leads without a sign of life: a `time` (HOSTD_LEASE)")
 	c.Webhooks.flags(f)
+	c.Remote.flags(f)
 	return f
 }
 
@@ -72,7 +74,8 @@ func readConfig(args []string) (config, error) {
 	case c.Lease < time.Second:
 		return c, fmt.Errorf("--lease %s: want at least 1s", c.Lease)
 	}
-	return c, nil
+	_, err := c.Remote.of(c.Repo, c.Branch)
+	return c, err
 }
 
 // help is what hostd --help prints.
@@ -81,8 +84,9 @@ func help() string {
 	b.WriteString(`hostd - keep a platform true to its config repository
 
   hostd --repo FOLDER [flags]
+  hostd --repo URL [flags]
 
-hostd watches a branch of a bare repository. What is pushed it plans, applies and records, the newest commit first; what
+hostd follows a branch of a bare repository, of this machine or elsewhere. What is pushed it plans, applies and records, the newest commit first; what
 it sees to differ it mends, and what failed it tries again. hostctl speaks to it through a socket in the state folder.
 SIGTERM stops it when the changes under way have ended; what it didn't get to, it does when it runs again.
 

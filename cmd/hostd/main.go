@@ -108,9 +108,13 @@ func leading(ctx context.Context, c config, t *term, health *health, log *slog.L
 // open opens the platform. One who leads because another hostd is stopped tries again and again: SQLite's file stays
 // locked where that was stopped in the middle of a transaction.
 func open(ctx context.Context, c config, t *term, log *slog.Logger) (*wire.Platform, error) {
+	elsewhere, err := c.Remote.of(c.Repo, c.Branch)
+	if err != nil {
+		return nil, err
+	}
 	for {
 		platform, err := wire.Open(ctx, wire.Config{
-			State: c.State, Database: c.Database, Agent: c.Agent, AgeKey: c.AgeKey, Repo: c.Repo, Branch: c.Branch, Program: "hostd", Log: log,
+			State: c.State, Database: c.Database, Agent: c.Agent, AgeKey: c.AgeKey, Repo: c.Repo, Remote: elsewhere, Branch: c.Branch, Program: "hostd", Log: log,
 		})
 		if err == nil || !t.stopped {
 			return platform, err

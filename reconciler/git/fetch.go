@@ -1,6 +1,7 @@
 package git
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,12 +23,8 @@ import (
 	"hostctl/reconciler"
 )
 
-var (
-	// errGone says that the branch was there and no longer is.
-	errGone = errors.New("the branch is gone there; what was read last stays true: push it again, or name another one with --branch")
-	// ErrNoRef says that a remote has no such reference.
-	ErrNoRef = errors.New("the remote has no such reference")
-)
+// errGone says that the branch was there and no longer is.
+var errGone = errors.New("the branch is gone there; what was read last stays true: push it again, or name another one with --branch")
 
 // PreviewRef returns the name under which a mirror keeps a reference of the remote that is only looked at, as the head of
 // a pull request: refs/pull/7/head is refs/previews/pull/7/head.
@@ -81,45 +78,68 @@ func (m *Mirror) keepRewritten(ctx context.Context, was, is string) error {
 	return m.setRef(plumbing.ReferenceName(rewritten+was), plumbing.NewHash(was))
 }
 
-// Fetch brings references of the remote, as refs/pull/7/head, and keeps each under its PreviewRef, wherever that was
-// before. One that the remote doesn't have is ErrNoRef, after the others were brought, and isn't kept any longer.
-func (m *Mirror) Fetch(ctx context.Context, refs ...string) error {
+// Fetch brings references of the remote, as refs/pull/7/head, keeps each under its PreviewRef, wherever that was before,
+// and returns their commits. One that the remote doesn't have is missing in the answer, and isn't kept any longer.
+func (m *Mirror) Fetch(ctx context.Context, refs ...string) (map[string]string, error) {
 	for _, ref := range refs {
 		if err := plumbing.ReferenceName(ref).Validate(); err != nil || !strings.HasPrefix(ref, "refs/") {
-			return fmt.Errorf("fetch %q: want the whole name of a reference, as refs/pull/7/head", ref)
+			return nil, fmt.Errorf("fetch %q: want the whole name of a reference, as refs/pull/7/head", ref)
 		}
 	}
+	commits := map[string]string{}
 	err := m.exchange(ctx, func(ctx context.Context, far uploadPack, there *packp.AdvRefs) error {
 		var wants []plumbing.Hash
 		for _, ref := range refs {
-			if id, ok := there.References[ref]; ok && !slices.Contains(wants, id) && !m.has(id) {
+			if id, ok := there.References[ref]; ok {
+				commits[ref] = id.String()
 				wants = append(wants, id)
 			}
 		}
-		if len(wants) > 0 {
-			if err := m.bring(ctx, far, there, wants); err != nil {
+		if err := m.bring(ctx, far, there, wants); err != nil {
+			return err
+		}
+		for _, ref := range refs {
+			if err := m.keepPreview(ctx, ref, commits[ref]); err != nil {
 				return err
 			}
 		}
-		var errs []error
-		for _, ref := range refs {
-			id, ok := there.References[ref]
-			if ok {
-				errs = append(errs, m.setRef(plumbing.ReferenceName(PreviewRef(ref)), id))
-				continue
-			}
-			errs = append(errs, fmt.Errorf("%s: %w", ref, ErrNoRef), m.Forget(ref))
-		}
-		return errors.Join(errs...)
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("fetch from %s: %w", m.address, err)
+		return nil, fmt.Errorf("fetch from %s: %w", m.address, err)
 	}
-	return nil
+	return commits, nil
+}
+
+// keepPreview keeps a reference of the remote at a commit, or forgets it where that is "".
+func (m *Mirror) keepPreview(ctx context.Context, ref, commit string) error {
+	if commit == "" {
+		return m.Forget(ctx, ref)
+	}
+	name := plumbing.ReferenceName(PreviewRef(ref))
+	if at, err := m.readRef(name); err == nil && at == commit {
+		return nil
+	}
+	return m.setRef(name, plumbing.NewHash(commit))
+}
+
+func (m *Mirror) readRef(name plumbing.ReferenceName) (string, error) {
+	repo, err := m.repository()
+	if err != nil {
+		return "", err
+	}
+	ref, err := repo.Reference(name, false)
+	if err != nil {
+		return "", err
+	}
+	return ref.Hash().String(), nil
 }
 
 // Forget keeps references of the remote no longer that Fetch has brought. One that isn't kept is no error.
-func (m *Mirror) Forget(refs ...string) error {
+func (m *Mirror) Forget(ctx context.Context, refs ...string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	repo, err := m.repository()
 	if err != nil {
 		return err
@@ -164,7 +184,8 @@ func (m *Mirror) dial(ctx context.Context, p *patience) (uploadPack, error) {
 
 // bring fetches commits with all that they need and that isn't here, and sees that they are here then.
 func (m *Mirror) bring(ctx context.Context, far uploadPack, refs *packp.AdvRefs, wants []plumbing.Hash) error {
-	wants = slices.DeleteFunc(wants, m.has)
+	slices.SortFunc(wants, func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
+	wants = slices.DeleteFunc(slices.Compact(wants), m.has)
 	if len(wants) == 0 {
 		return nil
 	}

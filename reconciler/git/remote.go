@@ -3,6 +3,7 @@ package git
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -208,6 +209,9 @@ const maxSecret = 64 << 10
 // readSecret reads a file whose content is told to nobody.
 func readSecret(file string) ([]byte, error) {
 	info, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) && !strings.Contains(file, "/") {
+		return nil, errors.New("there is no such file; name a file that holds it, and not the secret itself") // it may be that
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -173,7 +173,7 @@ func TestMirrorSSH(t *testing.T) {
 	second := r.Commit("second")
 	r.Push("HEAD:main", "HEAD:refs/pull/1/head")
 	untilHead(t, m, second)
-	if err := m.Fetch(t.Context(), "refs/pull/1/head"); err != nil {
+	if _, err := m.Fetch(t.Context(), "refs/pull/1/head"); err != nil {
 		t.Error(err)
 	}
 

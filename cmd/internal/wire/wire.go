@@ -24,11 +24,12 @@ import (
 
 // Config is what a program is told on its command line or in its environment.
 type Config struct {
-	State    string // folder of the inventory, the CA and hostd's socket
-	Database string // "sqlite:FILE" or "postgres://…"; "" is inventory.db in State
-	Agent    string // the node-agent program; "" looks beside this program
-	AgeKey   string // file of the age key that opens secrets; "" is age.key in State
-	Repo     string // the config repository; "" for none: then only files can be planned
+	State    string      // folder of the inventory, the CA and hostd's socket
+	Database string      // "sqlite:FILE" or "postgres://…"; "" is inventory.db in State
+	Agent    string      // the node-agent program; "" looks beside this program
+	AgeKey   string      // file of the age key that opens secrets; "" is age.key in State
+	Repo     string      // the config repository; "" for none: then only files can be planned
+	Remote   *git.Remote // how Repo is reached where that is a URL; then the state folder holds a mirror of it
 	Branch   string
 	Program  string        // for the holder of the run lock: hostctl or hostd
 	Grace    time.Duration // how long what runs may go on when a run is stopped; 0 for executors.DefaultGrace
@@ -39,7 +40,8 @@ type Config struct {
 // Platform is a wired reconciler with what must be closed after use.
 type Platform struct {
 	*reconciler.Reconciler
-	Store *inventory.Store
+	Store  *inventory.Store
+	Mirror *git.Mirror // the source, where the config repository lies elsewhere; else nil
 
 	parsed *cacheFile // nil: nothing is kept
 	blobs  *schema.MemoryCache
@@ -50,7 +52,7 @@ func Open(ctx context.Context, c Config) (*Platform, error) {
 	if err := os.MkdirAll(c.State, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state folder: %w", err)
 	}
-	source, err := openSource(c)
+	source, mirror, err := openSource(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +68,7 @@ func Open(ctx context.Context, c Config) (*Platform, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	p := &Platform{Store: store, Reconciler: &reconciler.Reconciler{
+	p := &Platform{Store: store, Mirror: mirror, Reconciler: &reconciler.Reconciler{
 		Source:    source,
 		Inventory: withFaults(store),
 		Connect:   far.connect,
@@ -97,11 +99,19 @@ func (p *Platform) Close() error {
 	return p.Store.Close()
 }
 
-func openSource(c Config) (reconciler.Source, error) {
-	if c.Repo == "" {
-		return nil, nil
+// mirrorFolder is where the state folder has the mirror of a config repository that lies elsewhere.
+const mirrorFolder = "repository.git"
+
+func openSource(ctx context.Context, c Config) (reconciler.Source, *git.Mirror, error) {
+	switch {
+	case c.Repo == "":
+		return nil, nil, nil
+	case c.Remote == nil:
+		source, err := git.Open(c.Repo, c.Branch)
+		return source, nil, err
 	}
-	return git.Open(c.Repo, c.Branch)
+	mirror, err := git.OpenMirror(ctx, *c.Remote, filepath.Join(c.State, mirrorFolder), c.Log)
+	return mirror, mirror, err
 }
 
 // OpenInventory opens the inventory alone.
