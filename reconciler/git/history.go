@@ -119,25 +119,6 @@ func (s *Source) between(ctx context.Context, a, b string) (infos []Info, err er
 	return infos, err
 }
 
-// eachBetween calls fn for the commits that b has and a doesn't, the newest first.
-func (s *Source) eachBetween(ctx context.Context, a, b string, fn func(*object.Commit)) error {
-	repo, err := s.repository()
-	if err != nil {
-		return err
-	}
-	seen := map[plumbing.Hash]bool{}
-	if a != "" {
-		err := walk(ctx, repo, plumbing.NewHash(a), seen, func(*object.Commit) bool { return true })
-		if err != nil {
-			return err
-		}
-	}
-	return walk(ctx, repo, plumbing.NewHash(b), seen, func(c *object.Commit) bool {
-		fn(c)
-		return true
-	})
-}
-
 // walk passes a commit and its ancestors to fn, newer ones first, until fn returns false. It enters nothing that is in
 // seen, and adds what it enters. Where a shallow clone ends, history ends.
 func walk(ctx context.Context, repo *gogit.Repository, from plumbing.Hash, seen map[plumbing.Hash]bool, fn func(*object.Commit) bool) error {
@@ -148,13 +129,9 @@ func walk(ctx context.Context, repo *gogit.Repository, from plumbing.Hash, seen 
 	if err != nil {
 		return err
 	}
-	shallow, err := repo.Storer.Shallow()
+	ends, err := shallowEnds(repo)
 	if err != nil {
 		return err
-	}
-	ends := make(map[plumbing.Hash]bool, len(shallow))
-	for _, h := range shallow {
-		ends[h] = true
 	}
 	seen[from] = true
 	queue := newestFirst{first}

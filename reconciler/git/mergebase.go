@@ -2,7 +2,6 @@ package git
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -23,17 +22,12 @@ func (s *Source) MergeBase(ctx context.Context, a, b string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("open repository %s: %w", s.gitDir, err)
 	}
-	one, errOne := repo.CommitObject(plumbing.NewHash(ids[0]))
-	other, errOther := repo.CommitObject(plumbing.NewHash(ids[1]))
-	if err := errors.Join(errOne, errOther); err != nil {
-		return "", fmt.Errorf("read commits: %w", notFound(err))
-	}
-	bases, err := one.MergeBase(other)
+	p, err := paint(ctx, repo, plumbing.NewHash(ids[0]), plumbing.NewHash(ids[1]))
 	if err != nil {
-		return "", fmt.Errorf("find what %s and %s have in common: %w", a, b, err)
+		return "", fmt.Errorf("find what %s and %s have in common: %w", a, b, notFound(err))
 	}
-	if len(bases) == 0 {
+	if p.common == nil {
 		return "", fmt.Errorf("%s and %s have no commit in common", a, b)
 	}
-	return bases[0].Hash.String(), nil
+	return p.common.Hash.String(), nil
 }
