@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -68,7 +69,8 @@ func (at Endpoints) FetchPath(ctx context.Context, host, path string) (code int,
 // ErrNoName says that a name doesn't exist: NXDOMAIN.
 var ErrNoName = errors.New("no such name")
 
-// Resolve asks PowerDNS for the RRset of a name and returns it as text, a record a line.
+// Resolve asks PowerDNS for the RRset of a name and returns it as text, a record a line. Like any resolver it asks again
+// where no answer comes (RFC 1035, 4.2.1): a datagram may get lost on the way.
 func (at Endpoints) Resolve(ctx context.Context, name string, qtype uint16) (string, error) {
 	return at.resolve(ctx, "udp", name, qtype)
 }
@@ -78,11 +80,10 @@ func (at Endpoints) ResolveTCP(ctx context.Context, name string, qtype uint16) (
 	return at.resolve(ctx, "tcp", name, qtype)
 }
 
-func (at Endpoints) resolve(ctx context.Context, net, name string, qtype uint16) (string, error) {
+func (at Endpoints) resolve(ctx context.Context, network, name string, qtype uint16) (string, error) {
 	q := new(dns.Msg)
 	q.SetQuestion(dns.Fqdn(name), qtype)
-	c := dns.Client{Net: net, Timeout: 2 * time.Second}
-	r, _, err := c.ExchangeContext(ctx, q, at.DNS)
+	r, err := exchange(ctx, network, q, at.DNS)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("ask for %s: %w", name, err)
@@ -98,6 +99,23 @@ func (at Endpoints) resolve(ctx context.Context, net, name string, qtype uint16)
 		lines[i] = strings.ReplaceAll(rr.String(), "\t", " ")
 	}
 	return strings.Join(lines, "\n"), nil
+}
+
+// How often a question is asked, and how long an answer is waited for.
+const (
+	asks   = 5
+	answer = 2 * time.Second
+)
+
+func exchange(ctx context.Context, network string, q *dns.Msg, server string) (r *dns.Msg, err error) {
+	c := dns.Client{Net: network, Timeout: answer}
+	for range asks {
+		var late net.Error
+		if r, _, err = c.ExchangeContext(ctx, q, server); !errors.As(err, &late) || !late.Timeout() || ctx.Err() != nil {
+			break
+		}
+	}
+	return r, err
 }
 
 // Live is how long it took until a host name was live.
