@@ -21,9 +21,11 @@ const externalSuffix = "-powerdns"
 
 // HAProxy is an HAProxy that hostctl hasn't made, on the machine that runs hostctl.
 type HAProxy struct {
-	Socket string `json:"socket"`
-	Map    string `json:"map"` // file
-	Adopt  bool   `json:"adopt,omitempty"`
+	Socket  string `json:"socket"`
+	Map     string `json:"map"`               // file
+	Rules   string `json:"rules,omitempty"`   // file
+	CrtList string `json:"crtList,omitempty"` // file
+	Adopt   bool   `json:"adopt,omitempty"`
 }
 
 // balancerSuffix ends the name of the target of an HAProxy that hostctl hasn't made.
@@ -57,7 +59,7 @@ func (x *expansion) collectBalancers() {
 // balancerTarget is the target of a cluster's HAProxy that hostctl hasn't made.
 func balancerTarget(c schema.Cluster) Target {
 	e := c.ExternalHAProxy
-	return Target{Name: c.Name + balancerSuffix, HAProxy: &HAProxy{Socket: e.Socket, Map: e.Map, Adopt: e.Adopt}}
+	return Target{Name: c.Name + balancerSuffix, HAProxy: &HAProxy{Socket: e.Socket, Map: e.Map, Rules: e.Rules, CrtList: e.CrtList, Adopt: e.Adopt}}
 }
 
 // nameServers is where the zones of a cluster go.

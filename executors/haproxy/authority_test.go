@@ -91,3 +91,9 @@ func (a *authority) pool() *x509.CertPool {
 	p.AddCert(a.root)
 	return p
 }
+
+// pem is a certificate for a host name with its key, as HAProxy's owner has it in a file.
+func (a *authority) pem(host string) string {
+	c := a.cert(host, "1")
+	return c.Chain + string(a.keys[*c.Key])
+}

@@ -1,6 +1,7 @@
 package haproxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 // nil where it stays as it is.
 type certs map[string][]byte
 
-func (o Options) certList() string { return filepath.Join(o.Certs, "list") }
+func (o Options) certList() string { return cmp.Or(o.List, filepath.Join(o.Certs, "list")) }
 
 func (o Options) certFile(host string) string { return filepath.Join(o.Certs, host+".pem") }
 
@@ -123,6 +124,14 @@ func (e *Executor) observed(host string, f certFile) planner.Cert {
 
 // saveCerts writes the files of certificates, then the list. What left the list is removed when HAProxy has let it go.
 func (e *Executor) saveCerts(c certs) error {
+	if err := e.saveCertFiles(c); err != nil {
+		return err
+	}
+	return writeIfOther(e.o.certList(), c.list(e.o), nil)
+}
+
+// saveCertFiles writes the files of certificates.
+func (e *Executor) saveCertFiles(c certs) error {
 	if err := os.MkdirAll(e.o.Certs, 0o700); err != nil {
 		return err
 	}
@@ -134,7 +143,7 @@ func (e *Executor) saveCerts(c certs) error {
 			return err
 		}
 	}
-	return writeIfOther(e.o.certList(), c.list(e.o), nil)
+	return nil
 }
 
 // convergeCerts makes the running process answer with the certificates that the files have: those of touched, and the
@@ -162,7 +171,7 @@ func (e *Executor) convergeCerts(ctx context.Context, m model, touched []planner
 	}
 	for _, host := range slices.Sorted(maps.Keys(hosts)) {
 		if _, wanted := m.certs[host]; wanted {
-			err = e.putCert(ctx, host, running)
+			err = e.putCert(ctx, host, running, m.certs[host] != nil)
 		} else {
 			err = e.removeCert(ctx, host, running)
 		}
@@ -225,9 +234,10 @@ func parseFingerprint(reply, file string) (string, error) {
 	return sum, nil
 }
 
-// putCert brings a certificate to the running process, if it hasn't it, and looks. Management guide 9.3: "new ssl cert",
-// "set ssl cert", "commit ssl cert", "add ssl crt-list".
-func (e *Executor) putCert(ctx context.Context, host string, running map[string]string) error {
+// putCert brings a certificate to the running process, if it hasn't it or the file is fresh, and looks: HAProxy tells which
+// certificate it has, and not with which chain. Management guide 9.3: "new ssl cert", "set ssl cert", "commit ssl cert", "add ssl
+// crt-list".
+func (e *Executor) putCert(ctx context.Context, host string, running map[string]string, fresh bool) error {
 	file := e.o.certFile(host)
 	f, err := e.readCert(host)
 	if err != nil {
@@ -243,7 +253,7 @@ func (e *Executor) putCert(ctx context.Context, host string, running map[string]
 			return err
 		}
 	}
-	if have != f.fingerprint {
+	if fresh || have != f.fingerprint {
 		if err := e.setCert(ctx, file, f.payload); err != nil {
 			return err
 		}
@@ -285,6 +295,17 @@ func succeeded(reply string, err error, what string) error {
 
 // removeCert takes a certificate out of the running process, then removes its file.
 func (e *Executor) removeCert(ctx context.Context, host string, running map[string]string) error {
+	if err := e.dropCert(ctx, host, running); err != nil {
+		return err
+	}
+	if err := os.Remove(e.o.certFile(host)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// dropCert takes a certificate out of the running process. Management guide 9.3: "del ssl crt-list", "del ssl cert".
+func (e *Executor) dropCert(ctx context.Context, host string, running map[string]string) error {
 	file := e.o.certFile(host)
 	if entry := running[host]; entry != "" {
 		reply, err := e.socket.ask(ctx, "del", "ssl", "crt-list", e.o.certList(), entry)
@@ -302,9 +323,6 @@ func (e *Executor) removeCert(ctx context.Context, host string, running map[stri
 			return err
 		}
 	}
-	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	return nil
 }
 
@@ -315,6 +333,10 @@ func (e *Executor) presentCerts(ctx context.Context, asked func(host string) boo
 	if err != nil {
 		return nil, err
 	}
+	return e.certObjects(ctx, running, asked)
+}
+
+func (e *Executor) certObjects(ctx context.Context, running map[string]string, asked func(host string) bool) ([]planner.Object, error) {
 	var out []planner.Object
 	for _, host := range slices.Sorted(maps.Keys(running)) {
 		if !asked(host) {

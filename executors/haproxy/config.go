@@ -39,26 +39,29 @@ frontend fe_http
     http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)
     http-request return status 421 content-type text/plain string "another name than the connection was made for\n" if { ssl_fc } !{ ssl_fc_sni,lower,rtrim(.),strcmp(txn.host) eq 0 }
     http-request set-var(txn.route) var(txn.host),map(%s,be_unknown)
-    http-request set-var(txn.hsts) var(txn.route),field(3,|)
-    http-request set-var(txn.code) var(txn.route),field(4,|)
-    http-request set-var(txn.to) var(txn.route),field(5,|)
-    http-request redirect location https://%%[var(txn.host)]%%[pathq] code 308 if !{ ssl_fc } { var(txn.route),field(2,|) -m str https }
-    http-request redirect location %%[var(txn.to)] code 301 if { var(txn.code) -m str 301 }
-    http-request redirect location %%[var(txn.to)] code 302 if { var(txn.code) -m str 302 }
-    http-request redirect location %%[var(txn.to)] code 307 if { var(txn.code) -m str 307 }
-    http-request redirect location %%[var(txn.to)] code 308 if { var(txn.code) -m str 308 }
-    http-request redirect location %%[var(txn.to)]%%[pathq] code 301 if { var(txn.code) -m str 301p }
-    http-request redirect location %%[var(txn.to)]%%[pathq] code 302 if { var(txn.code) -m str 302p }
-    http-request redirect location %%[var(txn.to)]%%[pathq] code 307 if { var(txn.code) -m str 307p }
-    http-request redirect location %%[var(txn.to)]%%[pathq] code 308 if { var(txn.code) -m str 308p }
-    http-after-response set-header Strict-Transport-Security "max-age=%%[var(txn.hsts)]" if { ssl_fc } { var(txn.hsts) -m reg ^[0-9]+$ }
-    http-after-response set-header Strict-Transport-Security "max-age=%%[var(txn.hsts),field(1,s)]; includeSubDomains" if { ssl_fc } { var(txn.hsts) -m end s }
-    http-after-response set-header Strict-Transport-Security "max-age=%%[var(txn.hsts),field(1,s)]; includeSubDomains; preload" if { ssl_fc } { var(txn.hsts) -m end p }
-    use_backend %%[var(txn.route),field(1,|)]
+%s    use_backend %%[var(txn.route),field(1,|)]
     default_backend be_unknown
 
 backend be_unknown
     http-request return status 421 content-type text/plain string "no such site here\n"
+`
+
+// answers is what a load balancer answers by itself, as the entry of a host name in txn.route says.
+const answers = `    http-request set-var(txn.hsts) var(txn.route),field(3,|)
+    http-request set-var(txn.code) var(txn.route),field(4,|)
+    http-request set-var(txn.to) var(txn.route),field(5,|)
+    http-request redirect location https://%[var(txn.host)]%[pathq] code 308 if !{ ssl_fc } { var(txn.route),field(2,|) -m str https }
+    http-request redirect location %[var(txn.to)] code 301 if { var(txn.code) -m str 301 }
+    http-request redirect location %[var(txn.to)] code 302 if { var(txn.code) -m str 302 }
+    http-request redirect location %[var(txn.to)] code 307 if { var(txn.code) -m str 307 }
+    http-request redirect location %[var(txn.to)] code 308 if { var(txn.code) -m str 308 }
+    http-request redirect location %[var(txn.to)]%[pathq] code 301 if { var(txn.code) -m str 301p }
+    http-request redirect location %[var(txn.to)]%[pathq] code 302 if { var(txn.code) -m str 302p }
+    http-request redirect location %[var(txn.to)]%[pathq] code 307 if { var(txn.code) -m str 307p }
+    http-request redirect location %[var(txn.to)]%[pathq] code 308 if { var(txn.code) -m str 308p }
+    http-after-response set-header Strict-Transport-Security "max-age=%[var(txn.hsts)]" if { ssl_fc } { var(txn.hsts) -m reg ^[0-9]+$ }
+    http-after-response set-header Strict-Transport-Security "max-age=%[var(txn.hsts),field(1,s)]; includeSubDomains" if { ssl_fc } { var(txn.hsts) -m end s }
+    http-after-response set-header Strict-Transport-Security "max-age=%[var(txn.hsts),field(1,s)]; includeSubDomains; preload" if { ssl_fc } { var(txn.hsts) -m end p }
 `
 
 // backend is a shard. A node that dies isn't seen: a request that couldn't be sent goes to the next server of the ring at
@@ -105,7 +108,7 @@ func (o Options) render(m model) string {
 type section struct{ backend, text string }
 
 func (o Options) sections(m model) []section {
-	out := []section{{"", fmt.Sprintf(frontend, o.Bind, o.TLS, o.certList(), o.mapFile())}}
+	out := []section{{"", fmt.Sprintf(frontend, o.Bind, o.TLS, o.certList(), o.mapFile(), answers)}}
 	for _, name := range slices.Sorted(maps.Keys(m.backends)) {
 		out = append(out, section{name, fmt.Sprintf(backend, name)})
 	}

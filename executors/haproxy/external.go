@@ -3,12 +3,6 @@ package haproxy
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -23,21 +17,25 @@ type ExternalOptions struct {
 	Instance string // id of the inventory
 	Socket   string // of the running process, level admin
 	Map      string // file that leads host names to backends, under the name that haproxy.cfg has for it
+	Rules    string // file of what HAProxy answers by itself, in the same way; "": routes with such answers are refused
+	CrtList  string // file of the list of certificates, in the same way; "": certificates are refused
 	Adopt    bool   // a change of Change.Adopt may take over what is there
 
-	Turn sync.Locker // of all executors of this process; nil: there is no other one
+	Key  func(planner.Held) ([]byte, error) // as Options.Key
+	Turn sync.Locker                        // of all executors of this process; nil: there is no other one
 
 	Wait  time.Duration // as Options.Wait
 	Drain time.Duration // as Options.Drain
 	Up    time.Duration // as Options.Up
 }
 
-// External applies backends, servers and routes to an HAProxy that hostctl hasn't made: its haproxy.cfg stays as it is. A
-// backend is one that haproxy.cfg declares. What is hostctl's stands in a section of the map's file, beside the lines of
-// others, which are never touched; so an entry or a server that isn't in that section isn't ours.
+// External applies certificates, backends, servers and routes to an HAProxy that hostctl hasn't made: its haproxy.cfg stays as it is. A
+// backend is one that haproxy.cfg declares. What is hostctl's stands in a section of the map's file, of the rules' and of the
+// list's, beside the lines of others, which are never touched; so what isn't in such a section isn't ours. Certificates with
+// their keys are in a folder beside the list.
 //
-// What is made is written to the file first, and what is removed leaves the file last: a crash in between leaves nothing
-// running that the file doesn't know of.
+// What is made is written to the files first, and what is removed leaves them last: a crash in between leaves nothing
+// running that they don't know of.
 type External struct {
 	o       ExternalOptions
 	process *Executor
@@ -57,7 +55,9 @@ func NewExternal(o ExternalOptions) *External {
 	if turn == nil {
 		turn = &sync.Mutex{}
 	}
-	return &External{o: o, turn: turn, process: New(Options{Target: o.Target, Instance: o.Instance, Socket: o.Socket, Wait: o.Wait, Drain: o.Drain, Up: o.Up})}
+	return &External{o: o, turn: turn, process: New(Options{
+		Target: o.Target, Instance: o.Instance, Socket: o.Socket, Certs: o.CrtList + ".hostctl", List: o.CrtList, Key: o.Key, Wait: o.Wait, Drain: o.Drain, Up: o.Up,
+	})}
 }
 
 // Apply implements executors.Executor.
@@ -97,10 +97,10 @@ func (x *External) change(s shared, now running, c planner.Change) error {
 	if err := x.mayTake(s, now, c); err != nil {
 		return err
 	}
-	if err := s.ours.change(c); err != nil {
+	if err := x.process.change(s.ours, c); err != nil {
 		return err
 	}
-	if ref := c.Ref(); ref.Kind == planner.KindRoute && c.New != nil && s.theirs[ref.Name] != nil {
+	if ref := c.Ref(); ref.Kind == planner.KindRoute && c.New != nil && len(s.theirs[ref.Name])+len(s.theirRules[ref.Name]) > 0 {
 		s.taken[ref.Name] = true
 	}
 	return nil
@@ -118,12 +118,14 @@ func (x *External) mayTake(s shared, now running, c planner.Change) error {
 			return x.mayAdopt(c, "server "+o.Name)
 		}
 	case planner.Route:
-		if o.Redirect != "" || o.ForceHTTPS || o.HSTS != nil {
-			return executors.Errorf(executors.Refused, "route %s: what answers requests by itself stands in haproxy.cfg, which isn't ours", o.Name)
+		if err := x.mayAnswer(o, now); err != nil {
+			return err
 		}
-		if !s.has(o.Ref()) && len(now.entries[o.Name])+len(s.theirs[o.Name]) > 0 {
+		if !s.has(o.Ref()) && len(now.entries[o.Name])+len(s.theirs[o.Name])+len(now.rules[o.Name])+len(s.theirRules[o.Name]) > 0 {
 			return x.mayAdopt(c, "entry "+o.Name+" of "+x.o.Map)
 		}
+	case planner.Cert:
+		return x.mayCertify(o, s, now)
 	}
 	return nil
 }
@@ -139,177 +141,28 @@ func (x *External) mayAdopt(c planner.Change, what string) error {
 	return executors.Errorf(executors.Conflict, "%s was there before and isn't ours; to take it over set adopt: true in infrastructure.haproxy.external of the Cluster: the plan shows what that changes", what)
 }
 
-// converge makes file and process what s has. before is what was ours until now.
-func (x *External) converge(ctx context.Context, s shared, before model, now running, touched []planner.Ref) (problems map[planner.Ref]error, err error) {
-	if err := x.save(s.with(joined(s.ours, before))); err != nil {
-		return nil, fmt.Errorf("haproxy: %w", err)
-	}
-	problems = map[planner.Ref]error{}
-	if err := x.process.convergeServers(ctx, s.ours, touched, problems); err != nil {
-		return nil, err
-	}
-	if err := x.convergeRoutes(ctx, s.ours.routes, now, touched, problems); err != nil {
-		return nil, err
-	}
-	for ref, err := range problems { // what couldn't be removed stays known
-		if err == nil {
-			continue
-		}
-		if value, ok := before.routes[ref.Name]; ok && ref.Kind == planner.KindRoute && s.ours.routes[ref.Name] == "" {
-			s.ours.routes[ref.Name] = value
-		}
-		if _, still := s.ours.servers[ref.Name]; ref.Kind == planner.KindServer && !still {
-			s.ours.servers[ref.Name] = before.servers[ref.Name]
-		}
-	}
-	if err := x.save(s); err != nil {
-		return nil, fmt.Errorf("haproxy: %w", err)
-	}
-	return problems, nil
-}
-
-// joined is a with all that b has besides.
-func joined(a, b model) model {
-	j := b.clone()
-	maps.Copy(j.backends, a.backends)
-	maps.Copy(j.servers, a.servers)
-	maps.Copy(j.routes, a.routes)
-	return j
-}
-
-// convergeRoutes makes the entries of touched what they should be, and adds those of ours that the process has lost.
-func (x *External) convergeRoutes(ctx context.Context, want table, now running, touched []planner.Ref, problems map[planner.Ref]error) error {
-	hosts := map[string]bool{}
-	for _, r := range touched {
-		if r.Kind == planner.KindRoute {
-			hosts[r.Name] = true
-		}
-	}
-	for host := range want {
-		if len(now.entries[host]) == 0 {
-			hosts[host] = true
-		}
-	}
-	if len(hosts) == 0 {
+// mayAnswer refuses a route that HAProxy is to answer by itself where it isn't set up for that.
+func (x *External) mayAnswer(o planner.Route, now running) error {
+	switch {
+	case o.Redirect == "" && !o.ForceHTTPS && o.HSTS == nil:
 		return nil
-	}
-	for _, host := range slices.Sorted(maps.Keys(hosts)) {
-		if err := x.putEntry(ctx, host, now.entries[host], want[host]); err != nil {
-			problems[x.process.route(host)] = err
-		}
-	}
-	then, err := x.runningEntries(ctx)
-	if err != nil {
-		return err
-	}
-	for host := range hosts {
-		if ref := x.process.route(host); problems[ref] == nil && !is(then[host], want[host]) {
-			problems[ref] = executors.Errorf(executors.Busy, "haproxy: the entry %s isn't as it was set", host)
-		}
+	case x.o.Rules == "":
+		return executors.Errorf(executors.Refused, "route %s: what HAProxy answers by itself takes a map of rules; name it as rules in infrastructure.haproxy.external of the Cluster", o.Name)
+	case now.rules == nil:
+		return executors.Errorf(executors.Refused, "route %s: haproxy.cfg doesn't use the map %s; put the lines about rules of docs/external.md into its frontend, from 'http-request set-var(txn.route) var(txn.host),map(%s)' on, and reload it", o.Name, x.o.Rules, x.o.Rules)
 	}
 	return nil
 }
 
-// is reports whether a name has exactly one value in a map, or none where that is "".
-func is(have []string, want string) bool {
-	return len(have) == 0 && want == "" || len(have) == 1 && have[0] == want
-}
-
-// putEntry makes one entry of the running map have a value; "" is not to be there.
-func (x *External) putEntry(ctx context.Context, key string, have []string, want string) error {
-	if is(have, want) {
-		return nil
+// mayCertify refuses a certificate where HAProxy has no list for it, or where somebody else's is for that name.
+func (x *External) mayCertify(o planner.Cert, s shared, now running) error {
+	switch {
+	case x.o.CrtList == "":
+		return executors.Errorf(executors.Refused, "certificate %s: it takes a list of certificates; name it as crtList in infrastructure.haproxy.external of the Cluster", o.Name)
+	case now.certs == nil:
+		return executors.Errorf(executors.Refused, "certificate %s: haproxy.cfg doesn't use the list %s; put 'bind :443 ssl crt-list %s alpn h2,http/1.1 strict-sni' into its frontend, and reload it", o.Name, x.o.CrtList, x.o.CrtList)
+	case !s.has(o.Ref()) && (s.theirCerts[o.Name] || now.theirCerts[o.Name]):
+		return executors.Errorf(executors.Conflict, "certificate %s: %s has one for that name already, which isn't ours and would go before it; take the name out of its entry there", o.Name, x.o.CrtList)
 	}
-	if len(have) == 1 && want != "" {
-		reply, err := x.process.socket.ask(ctx, "set", "map", x.o.Map, key, want)
-		return expect(reply, err, "set map "+key, "")
-	}
-	if len(have) > 0 {
-		reply, err := x.process.socket.ask(ctx, "del", "map", x.o.Map, key)
-		if err := expect(reply, err, "del map "+key, ""); err != nil {
-			return err
-		}
-	}
-	if want == "" {
-		return nil
-	}
-	reply, err := x.process.socket.ask(ctx, "add", "map", x.o.Map, key, want)
-	return expect(reply, err, "add map "+key, "")
-}
-
-// save writes the map's file where it differs. Who owns it, and its mode, stay.
-func (x *External) save(s shared) error {
-	text := s.bytes(x.o.Instance)
-	path, err := filepath.EvalSymlinks(x.o.Map)
-	if err != nil {
-		return err
-	}
-	old, err := os.ReadFile(path)
-	if err != nil || string(old) == string(text) {
-		return err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	return replaceFile(path, text, info.Mode().Perm(), func(next string) error { return likeBefore(next, info) })
-}
-
-// look reads what the file has, and the process.
-func (x *External) look(ctx context.Context) (shared, running, error) {
-	b, err := os.ReadFile(x.o.Map)
-	if errors.Is(err, fs.ErrNotExist) {
-		return shared{}, running{}, executors.Errorf(executors.Conflict, "haproxy: there is no map file %s; make an empty one, %s", x.o.Map, x.wayIn())
-	}
-	if err != nil {
-		return shared{}, running{}, executors.Errorf(executors.Unreachable, "haproxy: %w", err)
-	}
-	s, err := parseShared(string(b), x.o.Instance)
-	if err != nil {
-		return shared{}, running{}, executors.Errorf(executors.Conflict, "haproxy: %s: %w", x.o.Map, err)
-	}
-	now, err := x.running(ctx)
-	return s, now, err
-}
-
-// wayIn says how requests get from the map to a backend.
-func (x *External) wayIn() string {
-	return "name it in a frontend of haproxy.cfg, 'use_backend %[req.hdr(host),host_only,lower,rtrim(.),map(" + x.o.Map + ")]', and reload HAProxy"
-}
-
-// running is what the process has, others' included.
-type running struct {
-	balances map[string]string   // backend -> algorithm
-	servers  map[string]server   // "<backend>/<server>"
-	entries  map[string][]string // of the map: values by name, more than one where it stands there twice
-}
-
-func (x *External) running(ctx context.Context) (now running, err error) {
-	if now.balances, err = x.process.runningBalances(ctx); err != nil {
-		return now, err
-	}
-	if now.servers, err = x.process.runningServers(ctx); err != nil {
-		return now, err
-	}
-	now.entries, err = x.runningEntries(ctx)
-	return now, err
-}
-
-func (x *External) runningEntries(ctx context.Context) (map[string][]string, error) {
-	reply, err := x.process.socket.ask(ctx, "show", "map", x.o.Map)
-	if err != nil {
-		return nil, err
-	}
-	if reply == unknownMap {
-		return nil, executors.Errorf(executors.Conflict, "haproxy: the running process has no map %s; %s", x.o.Map, x.wayIn())
-	}
-	lines, err := parseMap(reply)
-	if err != nil {
-		return nil, executors.Errorf(executors.Unknown, "haproxy: show map: %w", err)
-	}
-	entries := make(map[string][]string, len(lines))
-	for _, e := range lines {
-		entries[e.key] = append(entries[e.key], e.value)
-	}
-	return entries, nil
+	return nil
 }

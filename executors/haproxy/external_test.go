@@ -14,8 +14,8 @@ import (
 	"hostctl/planner"
 )
 
-// othersConfig is a load balancer as somebody else has set it up: a map, backends with and without a server of theirs, and a
-// site of its own.
+// othersConfig is a load balancer as somebody else has set it up: with what docs/external.md says, and below that backends with
+// and without a server of theirs, and a site of their own.
 const othersConfig = `global
     stats socket DIR/admin.sock mode 600 level admin
 defaults
@@ -23,23 +23,37 @@ defaults
     timeout client 30s
     timeout server 30s
     timeout connect 1s
-frontend everything
-    bind :80
-    use_backend %[req.hdr(host),host_only,lower,rtrim(.),map(DIR/hosts.map)]
-    default_backend nobody
-backend nobody
-    http-request return status 404
+    default-server check inter 1s
+DOCS
 backend legacy
     http-request return status 200 content-type text/plain string "legacy"
-backend web-1
-    balance hash req.hdr(host),host_only,lower,rtrim(.)
-    hash-type consistent
 backend web-2
     balance roundrobin
     server theirs 192.0.2.99:80
+backend far
+    http-request return status 200 content-type text/plain lf-string "%[req.hdr(x-forwarded-proto)] %[req.hdr(x-forwarded-for)]"
 `
 
-const othersMap = "# of the shop\nlegacy.example.com legacy\n"
+const (
+	othersMap   = "# of the shop\nlegacy.example.com legacy\n"
+	othersRules = "# of the shop\nmoved.example.com -|-|-|302|https://example.com/\n"
+	othersList  = "# of the shop\nDIR/theirs.pem [alpn http/1.1] theirs.example.com\n"
+)
+
+// docsConfig is the part of docs/external.md that its reader puts into haproxy.cfg.
+func docsConfig(t testing.TB) string {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/external.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```haproxy\n")
+	text, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("docs/external.md has no lines for haproxy.cfg")
+	}
+	return text
+}
 
 // startOthers runs an HAProxy that hostctl hasn't made.
 func startOthers(t testing.TB) *balancer {
@@ -51,42 +65,59 @@ func startOthers(t testing.TB) *balancer {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	b := &balancer{name: "hostctl-test-" + strings.ToLower(rand.Text()), dir: dir}
-	b.write(t, "haproxy.cfg", strings.ReplaceAll(othersConfig, "DIR", dir))
+	in := strings.NewReplacer("DIR", dir, "DOCS", docsConfig(t), "/etc/haproxy/maps", dir, "/etc/haproxy/certs", dir).Replace
+	b.write(t, "haproxy.cfg", in(in(othersConfig)))
 	b.write(t, "hosts.map", othersMap)
+	b.write(t, "rules.map", othersRules)
+	b.write(t, "list", in(othersList))
+	b.write(t, "theirs.pem", newAuthority(t).pem("theirs.example.com"))
 	b.run(t, "--mount", "type=bind,src="+dir+",dst="+dir, "--entrypoint", "haproxy", image, "-db", "-f", dir+"/haproxy.cfg")
 	until(t, "HAProxy answers", func() error { return b.external(false).Ready(t.Context()) })
 	return b
 }
 
 func (b *balancer) external(adopt bool) *haproxy.External {
-	return haproxy.NewExternal(haproxy.ExternalOptions{Target: target, Instance: instance, Socket: b.dir + "/admin.sock", Map: b.dir + "/hosts.map", Adopt: adopt})
+	return haproxy.NewExternal(b.externalOptions(adopt))
+}
+
+func (b *balancer) externalOptions(adopt bool) haproxy.ExternalOptions {
+	return haproxy.ExternalOptions{
+		Target: target, Instance: instance, Socket: b.dir + "/admin.sock", Map: b.dir + "/hosts.map", Rules: b.dir + "/rules.map", CrtList: b.dir + "/list", Adopt: adopt,
+	}
 }
 
 func TestExternal(t *testing.T) {
 	needDocker(t)
+	a := newAuthority(t)
 	balancers := map[executors.Executor]*balancer{}
 	ask := func(command string) func(*testing.T, executors.Executor) {
 		return func(t *testing.T, e executors.Executor) {
 			b := balancers[e]
-			b.ask(t, strings.ReplaceAll(command, "MAP", b.dir+"/hosts.map"))
+			b.ask(t, strings.NewReplacer("MAP", b.dir+"/hosts.map", "RULES", b.dir+"/rules.map", "LIST", b.dir+"/list").Replace(command))
 		}
 	}
 	executorstest.Test(t, executorstest.Harness{
 		New: func(t *testing.T) executors.Executor {
 			b := startOthers(t)
-			e := b.external(false)
+			o := b.externalOptions(false)
+			o.Key = a.key
+			e := haproxy.NewExternal(o)
 			balancers[e] = b
 			t.Cleanup(func() { b.wantOthers(t) })
 			return e
 		},
-		Kinds: []planner.Kind{planner.KindBackend, planner.KindServer, planner.KindRoute},
+		Kinds: []planner.Kind{planner.KindCert, planner.KindBackend, planner.KindServer, planner.KindRoute},
 		Samples: []executorstest.Sample{
+			{Create: planner.Cert{Meta: meta("made.example.com"), SelfSigned: true}, Update: ca(a, "made.example.com")},
+			{Create: ca(a, "secure.example.com"), Update: a.cert("secure.example.com", "2")},
 			{Create: backendOf("web-1")},
 			{Create: backendOf("web-2")},
 			{Create: serverOf("web-1", "web-1-0", "192.0.2.10:80", planner.ServerReady), Update: serverOf("web-1", "web-1-0", "192.0.2.11:8080", planner.ServerDrain)},
 			{Create: serverOf("web-2", "web-2-0", "[2001:db8::1]:80", planner.ServerMaint), Update: serverOf("web-2", "web-2-0", "[2001:db8::1]:80", planner.ServerReady)},
 			{Create: routeOf("www.example.com", "web-1"), Update: routeOf("www.example.com", "web-2")},
-			{Create: routeOf("shop.example.com", "web-2"), Update: routeOf("shop.example.com", "web-1")},
+			{Create: routeOf("shop.example.com", "web-2"), Update: secureRoute("shop.example.com", "web-1")},
+			{Create: secureRoute("secure.example.com", "web-1"), Update: routeAway("secure.example.com", "https://www.example.com")},
+			{Create: routeAway("away.example.com", "https://www.example.com/x"), Update: routeOf("away.example.com", "web-1")},
 		},
 		Bad: []planner.Object{
 			planner.Route{Meta: planner.Meta{Target: target, Name: "lost.example.com", From: planner.Owner{Tenant: "bad", Kind: "FQDN", Name: "lost"}}, Backend: "web-9"},
@@ -95,6 +126,10 @@ func TestExternal(t *testing.T) {
 			"route changed":          ask("set map MAP www.example.com legacy"),
 			"route twice":            ask("add map MAP www.example.com legacy"),
 			"route gone":             ask("del map MAP www.example.com"),
+			"rule changed":           ask("set map RULES away.example.com -|-|-|302|https://example.org/"),
+			"rule gone":              ask("del map RULES secure.example.com"),
+			"rule added":             ask("add map RULES www.example.com web-1|https|-|-|-"),
+			"certificate unlisted":   ask("del ssl crt-list LIST LIST.hostctl/made.example.com.pem"),
 			"server out of rotation": ask("set server web-1/web-1-0 state maint"),
 			"restarted": func(t *testing.T, e executors.Executor) {
 				b := balancers[e]
@@ -110,6 +145,12 @@ func (b *balancer) wantOthers(t *testing.T) {
 	t.Helper()
 	if text := b.read(t, "hosts.map"); !strings.HasPrefix(text, othersMap) {
 		t.Errorf("others' lines were changed:\n%s", text)
+	}
+	if text := b.read(t, "rules.map"); !strings.HasPrefix(text, othersRules) {
+		t.Errorf("others' rules were changed:\n%s", text)
+	}
+	if text := b.read(t, "list"); !strings.HasPrefix(text, strings.ReplaceAll(othersList, "DIR", b.dir)) {
+		t.Errorf("others' certificates were changed:\n%s", text)
 	}
 	if got := b.ask(t, "get map "+b.dir+"/hosts.map legacy.example.com"); !strings.Contains(got, `value="legacy"`) {
 		t.Errorf("others' entry was changed: %s", got)
@@ -185,12 +226,34 @@ func TestExternalRefuses(t *testing.T) {
 	}{
 		{backendOf("web-9"), executors.Refused, "put 'backend web-9' there"},
 		{backendOf("evil\nshow"), executors.Refused, "want a name of"},
-		{planner.Route{Meta: meta("a.example.com"), Redirect: "https://b.example.com", Code: 301}, executors.Refused, "haproxy.cfg, which isn't ours"},
-		{planner.Cert{Meta: meta("a.example.com"), SelfSigned: true}, executors.Refused, ""},
+		{planner.Cert{Meta: meta("theirs.example.com"), SelfSigned: true}, executors.Conflict, "take the name out of its entry"},
+		{planner.Cert{Meta: meta("a.example.com\nshow"), SelfSigned: true}, executors.Refused, "host name"},
 	} {
 		if err := e.Apply(t.Context(), create(c.o))[0]; executors.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %v, want %q", c.o.Ref(), err, c.text)
 		}
+	}
+	b.write(t, "r", "")
+	b.write(t, "l", "")
+	for _, c := range []struct {
+		rules, list string
+		texts       [2]string
+	}{
+		{"", "", [2]string{"name it as rules", "name it as crtList"}},
+		{b.dir + "/r", b.dir + "/l", [2]string{"haproxy.cfg doesn't use the map", "put 'bind :443 ssl crt-list"}},
+	} {
+		o := b.externalOptions(false)
+		o.Rules, o.CrtList = c.rules, c.list
+		errs := haproxy.NewExternal(o).Apply(t.Context(), create(routeAway("a.example.com", "https://b.example.com"), planner.Cert{Meta: meta("a.example.com"), SelfSigned: true}, backendOf("web-1")))
+		for i, text := range c.texts {
+			if executors.KindOf(errs[i]) != executors.Refused || !strings.Contains(errs[i].Error(), text) {
+				t.Errorf("%v, want %q", errs[i], text)
+			}
+		}
+		if errs[2] != nil {
+			t.Errorf("a backend needs no rules: %v", errs[2])
+		}
+		apply(t, haproxy.NewExternal(o), remove(backendOf("web-1")))
 	}
 	other := haproxy.NewExternal(haproxy.ExternalOptions{Target: target, Instance: instance, Socket: b.dir + "/admin.sock", Map: b.dir + "/other.map"})
 	if err := other.Apply(t.Context(), create(backendOf("web-1")))[0]; executors.KindOf(err) != executors.Conflict || !strings.Contains(err.Error(), "make an empty one") {

@@ -90,6 +90,11 @@ func (x *External) restore(ctx context.Context, p schema.DriftPolicy) ([]executo
 		}
 		drift = append(drift, d)
 	}
+	for _, host := range slices.Sorted(maps.Keys(s.ours.certs)) {
+		if _, there := now.certs[host]; !there && now.certs != nil {
+			lost(planner.Ref{Kind: planner.KindCert, Target: x.o.Target, Name: host}, func() error { return x.process.putCert(ctx, host, now.certs, false) })
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.ours.servers)) {
 		if _, there := now.servers[name]; !there {
 			lost(planner.Ref{Kind: planner.KindServer, Target: x.o.Target, Name: name}, func() error {
@@ -98,8 +103,8 @@ func (x *External) restore(ctx context.Context, p schema.DriftPolicy) ([]executo
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(s.ours.routes)) {
-		if len(now.entries[host]) == 0 {
-			lost(x.process.route(host), func() error { return x.putEntry(ctx, host, nil, s.ours.routes[host]) })
+		if now.lacks(host, s.ours.routes[host]) {
+			lost(x.process.route(host), func() error { return x.putRoute(ctx, host, now, s.ours.routes[host]) })
 		}
 	}
 	return drift, ctx.Err()

@@ -23,6 +23,7 @@ type Options struct {
 	Config string   // default /etc/haproxy/haproxy.cfg
 	Maps   string   // folder of maps; default /etc/haproxy/maps
 	Certs  string   // folder of certificates; default /etc/haproxy/certs
+	List   string   // file of the list of certificates; default list in the folder
 	Bind   string   // what to listen on; default :80
 	TLS    string   // what to listen on with TLS; default :443
 	Check  []string // argv that checks the configuration whose name is appended; default haproxy -c -f, for -q would hide the reason

@@ -28,7 +28,7 @@ type model struct {
 const balanceHost = "host"
 
 func (m model) clone() model {
-	m.backends, m.servers, m.routes = maps.Clone(m.backends), maps.Clone(m.servers), maps.Clone(m.routes)
+	m.backends, m.servers, m.routes, m.certs = maps.Clone(m.backends), maps.Clone(m.servers), maps.Clone(m.routes), maps.Clone(m.certs)
 	return m
 }
 

@@ -87,3 +87,49 @@ func FuzzShared(f *testing.F) {
 		}
 	})
 }
+
+// What stands in the rules and in the list is read as it was written, others' lines byte for byte, or not at all.
+func FuzzSharedRulesAndList(f *testing.F) {
+	o := Options{Certs: "/l.hostctl", List: "/l"}
+	begin, end := sectionBegin+"3f0c"+sectionText+"\n", sectionEnd+"\n"
+	f.Add("moved.example.com -|-|-|302|https://a.example/\n"+begin+"a.example.com web-1|https|5sp|-|-\n"+end, "/c/theirs.pem [alpn h2] b.example.com !c.example.com\n"+begin+"/l.hostctl/a.example.com.pem a.example.com\n"+end)
+	f.Add(begin+"a.example.com web-1\n"+end, begin+"/etc/shadow a.example.com\n"+end)
+	f.Fuzz(func(t *testing.T, rules, list string) {
+		s, err := parseShared("", "3f0c")
+		if err != nil || s.readRules(rules, "3f0c") != nil || s.readList(list, "3f0c", o) != nil {
+			return
+		}
+		again, _ := parseShared("", "3f0c")
+		wroteRules, wroteList := string(s.rulesBytes("3f0c")), string(s.listBytes("3f0c", o))
+		if err := again.readRules(wroteRules, "3f0c"); err != nil || string(again.rulesBytes("3f0c")) != wroteRules {
+			t.Errorf("%q is written as %q, and that is read as another one: %v", rules, wroteRules, err)
+		}
+		if err := again.readList(wroteList, "3f0c", o); err != nil || string(again.listBytes("3f0c", o)) != wroteList {
+			t.Errorf("%q is written as %q, and that is read as another one: %v", list, wroteList, err)
+		}
+		for host := range s.ours.certs {
+			if checkHost(host) != nil {
+				t.Errorf("a certificate for %q", host)
+			}
+		}
+	})
+}
+
+// FuzzSharedList: an entry is ours only where it is exactly what was added.
+func FuzzSharedList(f *testing.F) {
+	o := Options{Certs: "/l.hostctl", List: "/l"}
+	f.Add("/l.hostctl/a.example.com.pem:3 a.example.com\n/c/theirs.pem:1 [alpn h2 ocsp-update on] B.example.com *.example.org\n")
+	f.Add("/l.hostctl/a.example.com.pem a.example.com\n:1\n[ ]\n")
+	f.Add("/c/theirs.pem:1 [alpn h2 ocsp-update on] B.example.com *.example.org\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		ours, theirs := o.parseSharedList(text)
+		for host, entry := range ours {
+			if !isWord(entry) || !strings.HasPrefix(entry, o.certFile(host)+":") {
+				t.Errorf("%q: %s is at %q", text, host, entry)
+			}
+		}
+		if text == "/c/theirs.pem:1 [alpn h2 ocsp-update on] B.example.com *.example.org\n" && (!theirs["b.example.com"] || theirs["alpn"]) {
+			t.Errorf("theirs: %v", theirs)
+		}
+	})
+}

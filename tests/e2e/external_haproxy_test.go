@@ -20,6 +20,7 @@ type balancer struct {
 	t         *testing.T
 	dir, name string
 	address   string
+	secure    string // address with TLS
 }
 
 const (
@@ -33,6 +34,12 @@ defaults
     default-server check inter 1s fastinter 500ms downinter 1s fall 2 rise 1
 frontend everything
     bind ADDRESS
+    bind SECURE ssl crt-list DIR/list strict-sni
+    http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)
+    http-request set-var(txn.route) var(txn.host),map(DIR/rules.map)
+    http-request set-var(txn.hsts) var(txn.route),field(3,|)
+    http-request redirect location https://%[var(txn.host)]%[pathq] code 308 if !{ ssl_fc } { var(txn.route),field(2,|) -m str https }
+    http-after-response set-header Strict-Transport-Security "max-age=%[var(txn.hsts)]" if { ssl_fc } { var(txn.hsts) -m reg ^[0-9]+$ }
     use_backend %[req.hdr(host),host_only,lower,rtrim(.),map(DIR/hosts.map)]
     default_backend nobody
 backend nobody
@@ -51,19 +58,27 @@ backend web-1
 
 func newBalancer(t *testing.T, dir string) *balancer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	b := &balancer{t: t, dir: filepath.Join(dir, "haproxy"), name: "hostctl-e2e-" + strings.ToLower(rand.Text())}
+	var listening []net.Listener // both at once, so that they are two
+	for _, address := range []*string{&b.address, &b.secure} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		*address, listening = l.Addr().String(), append(listening, l)
 	}
-	b := &balancer{t: t, dir: filepath.Join(dir, "haproxy"), name: "hostctl-e2e-" + strings.ToLower(rand.Text()), address: l.Addr().String()}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
+	for _, l := range listening {
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := os.Mkdir(b.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	b.write("haproxy.cfg", strings.NewReplacer("DIR", b.dir, "ADDRESS", b.address).Replace(balancerConfig))
+	b.write("haproxy.cfg", strings.NewReplacer("DIR", b.dir, "ADDRESS", b.address, "SECURE", b.secure).Replace(balancerConfig))
 	b.write("hosts.map", balancerMap)
+	b.write("rules.map", "")
+	b.write("list", "# kept by hand\n")
 	t.Cleanup(func() { _ = exec.Command("docker", "rm", "-f", b.name).Run() })
 	b.docker("run", "-d", "--name", b.name, "--network", "host", "--mount", "type=bind,src="+b.dir+",dst="+b.dir, "--entrypoint", "haproxy", "hostctl/lb:v1", "-db", "-f", b.dir+"/haproxy.cfg")
 	return b
@@ -132,6 +147,8 @@ spec:
       external:
         socket: %s/admin.sock
         map: %s/hosts.map
+        rules: %s/rules.map
+        crtList: %s/list
         # adopt
 ---
 apiVersion: hosting/v1
@@ -151,7 +168,7 @@ apiVersion: hosting/v1
 kind: Shard
 metadata: {name: web-1}
 spec: {role: web, nodeCount: 1, profile: web}
-`, b.dir, b.dir),
+`, b.dir, b.dir, b.dir, b.dir),
 		"tenants/acme/acme.yaml": `apiVersion: hosting/v1
 kind: Tenant
 metadata: {name: acme}
@@ -180,7 +197,7 @@ func TestExternalHAProxy(t *testing.T) {
 	}
 	b := newBalancer(t, dir)
 	s := &site{Platform: platform.Platform{Bin: programs, Dir: dir, Out: out}, t: t, out: out, release: func() {}}
-	s.at.HTTP = b.address
+	s.at.HTTP, s.at.HTTPS = b.address, b.secure
 	t.Cleanup(s.remove)
 	s.must(s.Init(t.Context()))
 	s.startObserving()
@@ -192,6 +209,7 @@ func TestExternalHAProxy(t *testing.T) {
 	s.moveOff()
 	s.isLeftAlone(b)
 	s.isTakenOver()
+	s.isSecured(b)
 	s.isHealed(b)
 	s.isRebuilt()
 	s.isGivenBack(b)
@@ -208,7 +226,7 @@ func (s *site) isLeftAlone(b *balancer) {
 	}
 	s.out.take()
 	err := s.Git(s.t.Context(), "push", "--quiet", "origin", "main")
-	s.willServe("new.acme.test", "a page of acme")
+	s.willServe("new.acme.test")
 	if printed := s.out.take(); !strings.Contains(printed, "adopt: true") {
 		s.t.Errorf("the push doesn't say how to take it over (%v):\n%s", err, printed)
 	}
@@ -230,13 +248,51 @@ func (s *site) isTakenOver() {
 	s.wantNoChanges()
 }
 
+// isSecured gives a name a certificate that its tenant brings, and has it answered with TLS alone.
+func (s *site) isSecured(b *balancer) {
+	s.t.Helper()
+	ca, err := platform.NewAuthority("test authority")
+	s.must(err)
+	chain, key, err := ca.Issue("new.acme.test")
+	s.must(err)
+	s.bring(chain, key)
+	s.write("tenants/acme/cert.yaml", `apiVersion: hosting/v1
+kind: Certificate
+metadata: {name: new}
+spec:
+  dnsNames: [new.acme.test]
+  issuer: custom
+  custom:
+    certRef: docs.pem
+    keyRef: {secretRef: {file: docs-key.sops.yaml, key: key}}
+`)
+	s.edit("fqdns: [www.acme.test, new.acme.test]", "fqdns: [www.acme.test, {hostname: new.acme.test, tls: true, forceHTTPS: true, hsts: {maxAge: 1d}}]")
+	s.push("acme: new.acme.test with TLS")
+	s.isSecure(ca)
+	b.docker("restart", "-t", "0", b.name)
+	s.must(s.visitor().wait("new.acme.test", ca))
+	s.willServe("www.acme.test")
+	s.isSecure(ca)
+	s.wantNoChanges()
+}
+
+func (s *site) isSecure(ca *platform.Authority) {
+	s.t.Helper()
+	v := s.visitor()
+	for url, want := range map[string]string{"http://new.acme.test/a?b": "308 https://new.acme.test/a?b", "https://new.acme.test/": "200 max-age=86400"} {
+		if got := v.get(ca.Pool(), url); got != want {
+			s.t.Errorf("%s: %q, want %q", url, got, want)
+		}
+	}
+}
+
 // isHealed changes entries behind hostctl's back, and starts HAProxy anew, which forgets its servers: all is put right.
 func (s *site) isHealed(b *balancer) {
 	s.t.Helper()
 	b.does("set map " + b.dir + "/hosts.map www.acme.test legacy")
-	s.willServe("www.acme.test", "a page of acme")
+	s.willServe("www.acme.test")
 	b.docker("restart", "-t", "0", b.name)
-	s.willServe("www.acme.test", "a page of acme")
+	s.willServe("www.acme.test")
 	s.wantServed("legacy.example.test", "legacy site")
 	s.must(s.Settled(s.t.Context(), time.Minute))
 	s.wantNoChanges()
@@ -260,10 +316,12 @@ func (s *site) isRebuilt() {
 // isGivenBack takes a name out of the repository, then the load balancer: what others have in it is all that is left.
 func (s *site) isGivenBack(b *balancer) {
 	s.t.Helper()
-	s.edit("fqdns: [www.acme.test, new.acme.test]", "fqdns: [new.acme.test]")
+	s.edit("fqdns: [www.acme.test, {", "fqdns: [{")
 	s.push("acme: no www")
 	s.wantMisdirected("www.acme.test")
-	s.wantServed("new.acme.test", "a page of acme")
+	if got := s.visitor().get(nil, "https://new.acme.test/"); got != "200 max-age=86400" {
+		s.t.Errorf("https://new.acme.test/: %q", got)
+	}
 	file := filepath.Join(s.Clone(), "clusters/eu-1/cluster.yaml")
 	text, err := os.ReadFile(file)
 	s.must(err)
@@ -275,12 +333,19 @@ func (s *site) isGivenBack(b *balancer) {
 	if want := "# kept by hand\nlegacy.example.test legacy\n"; string(got) != want {
 		s.t.Errorf("the map is\n%s\nwant\n%s", got, want)
 	}
+	if files, err := filepath.Glob(b.dir + "/list.*"); err != nil || len(files) > 0 {
+		s.t.Errorf("certificates are left: %v, %v", files, err)
+	}
+	if files, err := filepath.Glob(s.State() + "/external/*/secrets/*/*/*/*"); err != nil || len(files) > 0 {
+		s.t.Errorf("keys are left: %v, %v", files, err)
+	}
 	s.wantServed("legacy.example.test", "legacy site")
 }
 
-// willServe waits until a host name answers with a page that holds some words.
-func (s *site) willServe(host, words string) {
+// willServe waits until a host name answers with the page of acme.
+func (s *site) willServe(host string) {
 	s.t.Helper()
+	const words = "a page of acme"
 	s.must(platform.Until(s.t.Context(), 2*time.Minute, func() error {
 		code, body, err := s.at.Fetch(s.t.Context(), host)
 		if err == nil && (code != 200 || !strings.Contains(body, words)) {

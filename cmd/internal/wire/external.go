@@ -5,12 +5,9 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
-	"sync"
-	"time"
 
 	"hostctl/executors"
 	"hostctl/executors/checked"
-	"hostctl/executors/haproxy"
 	"hostctl/executors/powerdns"
 	"hostctl/executors/retry"
 	"hostctl/planner"
@@ -37,22 +34,6 @@ func (f *farSides) powerdns(t planner.Target, s reconciler.Session) (executors.E
 		return far, nil // wants to know at once
 	}
 	return retry.New(checked.New(far), patience), nil
-}
-
-// upWithin is how long a server that is back in rotation may take until it passes its checks.
-const upWithin = 10 * time.Second
-
-// haproxyAt opens an HAProxy that hostctl hasn't made.
-func (f *farSides) haproxy(t planner.Target, s reconciler.Session) executors.Executor {
-	h := t.HAProxy
-	turn, _ := f.turns.LoadOrStore(h.Socket, &sync.Mutex{})
-	far := haproxy.NewExternal(haproxy.ExternalOptions{
-		Target: t.Name, Instance: s.Instance, Socket: h.Socket, Map: h.Map, Adopt: h.Adopt, Turn: turn.(*sync.Mutex), Up: upWithin,
-	})
-	if s.Fence == 0 {
-		return far // wants to know at once
-	}
-	return retry.New(checked.New(far), patience)
 }
 
 // authorities reads a file of certificate authorities; none is the system's.

@@ -68,7 +68,7 @@ func (f *farSides) connect(t planner.Target, s reconciler.Session) (executors.Ex
 		return f.powerdns(t, s)
 	}
 	if t.HAProxy != nil {
-		return f.haproxy(t, s), nil
+		return f.haproxy(t, s)
 	}
 	return nil, fmt.Errorf("target %s is neither an engine nor a node", t.Name)
 }
