@@ -14,13 +14,20 @@ import (
 
 // Apply carries out a plan exactly. It takes the run lock, records each change before and after it, and ends the run,
 // also where ctx is done before its end. A plan of a commit that is behind the latest one, or beside it, is refused with a
-// *BehindError or a *DivergedError. What fails is an *executors.RunError.
+// *BehindError or a *DivergedError, and one that lacks signatures or approvals as Authorised does. What fails is an
+// *executors.RunError.
 func (r *Reconciler) Apply(ctx context.Context, p planner.Plan, progress func(executors.Event)) error {
-	return r.apply(ctx, p, func(int64) {}, progress)
+	return r.apply(ctx, p, applying{}, progress)
 }
 
-// apply is Apply, and tells the number of the run when it has begun.
-func (r *Reconciler) apply(ctx context.Context, p planner.Plan, began func(run int64), progress func(executors.Event)) error {
+// applying is how a plan is applied.
+type applying struct {
+	why   string          // break-glass: nobody is asked for signatures; "" for none
+	began func(run int64) // is told the number of the run when it has begun; may be nil
+}
+
+// apply is Apply, in another way.
+func (r *Reconciler) apply(ctx context.Context, p planner.Plan, how applying, progress func(executors.Event)) error {
 	if err := executable(p); err != nil {
 		return err
 	}
@@ -36,14 +43,20 @@ func (r *Reconciler) apply(ctx context.Context, p planner.Plan, began func(run i
 	if err != nil {
 		return err
 	}
-	if err := r.refuseLost(ctx, p); err != nil {
-		return err
-	}
-	journal, err := r.Inventory.Begin(ctx, p, r.Holder) // not where there was a run since: then the plan is stale
+	by, err := r.mayApply(ctx, latest.Commit, p.Commit, how.why)
 	if err != nil {
 		return err
 	}
-	began(journal.Run())
+	if err := r.refuseLost(ctx, p); err != nil {
+		return err
+	}
+	journal, err := r.Inventory.Begin(ctx, p, by) // not where there was a run since: then the plan is stale
+	if err != nil {
+		return err
+	}
+	if how.began != nil {
+		how.began(journal.Run())
+	}
 	held, release := r.hold(ctx, journal)
 	defer release()
 

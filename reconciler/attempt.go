@@ -15,7 +15,7 @@ import (
 
 // attempt applies a plan and returns the time until the next pass.
 func (l *Loop) attempt(ctx context.Context, plan planner.Plan) time.Duration {
-	summary, err := l.run(ctx, plan, func(Event) {})
+	summary, err := l.run(ctx, plan, "", func(Event) {})
 	if err != nil {
 		return l.runFailed(ctx, plan, err)
 	}
@@ -33,9 +33,9 @@ func (l *Loop) ranWell(plan planner.Plan, summary string) time.Duration {
 	return l.settled(plan.Commit, summary)
 }
 
-// run applies a plan and tells the followers of its commit, and also. The plan is told when its run has begun. What is to
+// run applies a plan, by break-glass where it says why, and tells the followers of its commit, and also. The plan is told when its run has begun. What is to
 // be told at its end is returned.
-func (l *Loop) run(ctx context.Context, plan planner.Plan, also func(Event)) (summary string, err error) {
+func (l *Loop) run(ctx context.Context, plan planner.Plan, why string, also func(Event)) (summary string, err error) {
 	began := time.Now()
 	var run int64
 	log := l.Reconciler.Log.With("commit", short(plan.Commit))
@@ -46,7 +46,8 @@ func (l *Loop) run(ctx context.Context, plan planner.Plan, also func(Event)) (su
 	l.retryAt = time.Time{}
 	l.setStatus(func(s *Status) { s.Converged, s.NextAttempt = false, time.Time{} })
 
-	err = l.Reconciler.apply(ctx, plan, func(id int64) { run = id }, func(e executors.Event) {
+	how := applying{why: why, began: func(id int64) { run = id }}
+	err = l.Reconciler.apply(ctx, plan, how, func(e executors.Event) {
 		announce()
 		l.logChange(e)
 		event := ChangeEventOf(plan, e)

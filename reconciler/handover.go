@@ -15,6 +15,7 @@ var ErrStopped = errors.New("hostd is stopping; apply again when it has")
 // handedOver is a plan that somebody wants the loop to apply.
 type handedOver struct {
 	plan planner.Plan
+	why  string // break-glass; "" for none
 	done chan error
 	more chan struct{} // there are events
 
@@ -25,7 +26,19 @@ type handedOver struct {
 // Apply applies a saved plan between two passes of the loop, so that hostd stays the only one that writes. It returns
 // what the run returned. progress is called by the goroutine that called Apply: a run doesn't wait for those who watch it.
 func (l *Loop) Apply(ctx context.Context, p planner.Plan, progress func(Event)) error {
-	h := &handedOver{plan: p, done: make(chan error, 1), more: make(chan struct{}, 1)}
+	return l.handOver(ctx, &handedOver{plan: p}, progress)
+}
+
+// BreakGlass is Apply as Reconciler.BreakGlass does it.
+func (l *Loop) BreakGlass(ctx context.Context, p planner.Plan, reason string, progress func(Event)) error {
+	if err := CheckReason(reason); err != nil {
+		return err
+	}
+	return l.handOver(ctx, &handedOver{plan: p, why: reason}, progress)
+}
+
+func (l *Loop) handOver(ctx context.Context, h *handedOver, progress func(Event)) error {
+	h.done, h.more = make(chan error, 1), make(chan struct{}, 1)
 	ch := l.channels()
 	select {
 	case ch.handed <- h:
@@ -68,7 +81,7 @@ func (h *handedOver) pass(progress func(Event)) {
 
 // applyHandedOver applies a plan that was handed over. A pass follows it, which does the rest.
 func (l *Loop) applyHandedOver(ctx context.Context, h *handedOver) error {
-	summary, err := l.run(ctx, h.plan, h.add)
+	summary, err := l.run(ctx, h.plan, h.why, h.add)
 	var failed *executors.RunError
 	switch {
 	case err == nil:

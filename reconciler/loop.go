@@ -206,6 +206,9 @@ func (l *Loop) reconcile(ctx context.Context, head string) time.Duration {
 		err = l.Reconciler.newest(ctx, head, latest)
 	}
 	if err == nil {
+		err = l.Reconciler.Authorised(ctx, latest.Commit, head)
+	}
+	if err == nil {
 		plan, err = l.Reconciler.Plan(ctx, head)
 	}
 	if err == nil && plan.Empty() {

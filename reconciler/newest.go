@@ -61,6 +61,8 @@ func Refusal(err error) bool {
 		diverged *DivergedError
 		plan     *PlanError
 		frozen   *FrozenError
+		rules    *RulesError
+		lacking  *UnauthorisedError
 	)
-	return errors.As(err, &input) || errors.As(err, &behind) || errors.As(err, &diverged) || errors.As(err, &plan) || errors.As(err, &frozen)
+	return errors.As(err, &rules) || errors.As(err, &lacking) || errors.As(err, &input) || errors.As(err, &behind) || errors.As(err, &diverged) || errors.As(err, &plan) || errors.As(err, &frozen)
 }

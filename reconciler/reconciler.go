@@ -28,8 +28,9 @@ type Reconciler struct {
 
 	Grace time.Duration // how long what runs may go on after a run's context is done; 0: executors.DefaultGrace
 
-	drift driftMemory
-	aside bool // it only wants to know: the Memo remembers nothing of it
+	drift   driftMemory
+	granted granted
+	aside   bool // it only wants to know: the Memo remembers nothing of it
 }
 
 // Connect opens the far side of a target that names a Docker engine or a node's agent. An executor that can be closed

@@ -57,6 +57,7 @@ func decodePlatform(d *decoder, spec *yaml.Node) any {
 		TTL:         d.integer(child(child(spec, "defaults"), "ttl"), DefaultTTL),
 		UIDs:        d.span(child(spec, "uidRange"), Range{DefaultFirstUID, DefaultLastUID}),
 		Signing:     d.signing(child(spec, "signing")),
+		Approvals:   d.approvals(child(spec, "approvals")),
 		Unmanaged:   UnmanagedPolicy(d.plain(child(child(spec, "defaults"), "unmanagedRecords"))),
 	}
 	d.unique(child(spec, "nameservers"), p.Nameservers)

@@ -112,6 +112,7 @@ type Platform struct {
 	UIDs        Range                  // Unix user ids given to tenants
 	Unmanaged   UnmanagedPolicy        // of Zones that don't say
 	Signing     []SigningRule          // whose signatures commits must carry
+	Approvals   []ApprovalRule         // who must have approved commits
 }
 
 // Range is an inclusive range of numbers: First to Last.

@@ -28,16 +28,23 @@ type SigningRule struct{ Paths, Signers []string }
 func (d *decoder) signing(n *yaml.Node) []SigningRule {
 	var rules []SigningRule
 	for _, r := range items(child(n, "rules")) {
-		rule := SigningRule{}
-		for _, p := range items(child(r, "paths")) {
-			rule.Paths = append(rule.Paths, d.value(p, checkPathPattern))
-		}
-		for _, s := range items(child(r, "signers")) {
-			rule.Signers = append(rule.Signers, d.plain(s))
-		}
-		rules = append(rules, rule)
+		rules = append(rules, SigningRule{Paths: d.pathPatterns(child(r, "paths")), Signers: d.principals(child(r, "signers"))})
 	}
 	return rules
+}
+
+func (d *decoder) pathPatterns(n *yaml.Node) (patterns []string) {
+	for _, p := range items(n) {
+		patterns = append(patterns, d.value(p, checkPathPattern))
+	}
+	return patterns
+}
+
+func (d *decoder) principals(n *yaml.Node) (patterns []string) {
+	for _, p := range items(n) {
+		patterns = append(patterns, d.plain(p))
+	}
+	return patterns
 }
 
 func checkPathPattern(p string) error {
@@ -48,8 +55,11 @@ func checkPathPattern(p string) error {
 }
 
 // Names reports whether a rule is about a file.
-func (r SigningRule) Names(file string) bool {
-	return slices.ContainsFunc(r.Paths, func(p string) bool {
+func (r SigningRule) Names(file string) bool { return names(r.Paths, file) }
+
+// names reports whether one of some patterns is about a file.
+func names(patterns []string, file string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
 		folder, below := strings.CutSuffix(p, "/**")
 		if p == "**" {
 			return true
@@ -68,8 +78,11 @@ func (r SigningRule) Names(file string) bool {
 }
 
 // Allows reports whether one of a signer's names is among those of a rule.
-func (r SigningRule) Allows(principals []string) bool {
-	return slices.ContainsFunc(r.Signers, func(s string) bool {
+func (r SigningRule) Allows(principals []string) bool { return allows(r.Signers, principals) }
+
+// allows reports whether one of some patterns stands for one of somebody's names.
+func allows(patterns, principals []string) bool {
+	return slices.ContainsFunc(patterns, func(s string) bool {
 		return slices.ContainsFunc(principals, func(p string) bool {
 			ok, _ := path.Match(strings.ToLower(s), strings.ToLower(p))
 			return ok
@@ -177,12 +190,21 @@ func isFingerprint(s string) bool {
 	return ok && err == nil && len(raw) == 32
 }
 
-// SigningOf reads what a tree says of signatures, and nothing else of it: the Platform's rules, and the files with keys that
-// are there. A Platform that can't be read is an error: nobody gets by the rules by breaking them.
-func SigningOf(t Tree) (rules []SigningRule, keys map[string][]byte, err error) {
-	keys = map[string][]byte{}
-	found := false
-	err = walkPlatform(t, func(p string, blob BlobID, mode fs.FileMode) error {
+// Trust is what a tree says of signatures and approvals.
+type Trust struct {
+	Signing   []SigningRule
+	Approvals []ApprovalRule
+	Keys      map[string][]byte // the files with keys that are there
+}
+
+// ErrNoPlatform says that a tree has no Platform that can be read.
+var ErrNoPlatform = errors.New("there is no Platform that can be read; mend its mistakes first")
+
+// TrustOf reads what a tree says of signatures and approvals, and nothing else of it. A Platform that isn't there or has
+// mistakes is ErrNoPlatform: nobody gets by the rules by breaking them.
+func TrustOf(t Tree) (Trust, error) {
+	trust, found := Trust{Keys: map[string][]byte{}}, false
+	err := walkPlatform(t, func(p string, blob BlobID, mode fs.FileMode) error {
 		isKeys := slices.Contains([]string{SignersFile, OpenPGPFile, RevokedFile}, p)
 		if !isKeys && !isYAML(p) || !mode.IsRegular() || blob == "" {
 			return nil
@@ -192,26 +214,29 @@ func SigningOf(t Tree) (rules []SigningRule, keys map[string][]byte, err error) 
 			return err
 		}
 		if isKeys {
-			keys[p] = data
+			trust.Keys[p] = data
 			return nil
 		}
 		for _, e := range parseBlob(data).entries {
-			if platform, ok := e.body.(*Platform); ok {
-				if e.broken {
-					return fmt.Errorf("%s: the Platform has mistakes; mend them first", p)
-				}
-				rules, found = append(rules, platform.Signing...), true
+			platform, ok := e.body.(*Platform)
+			switch {
+			case !ok:
+			case e.broken:
+				return fmt.Errorf("%s: %w", p, ErrNoPlatform)
+			default:
+				trust.Signing, trust.Approvals = append(trust.Signing, platform.Signing...), append(trust.Approvals, platform.Approvals...)
+				found = true
 			}
 		}
 		return nil
 	})
 	if err == nil && !found {
-		err = errors.New("there is no Platform")
+		err = ErrNoPlatform
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("read who may sign: %w", err)
+		return Trust{}, fmt.Errorf("read who may sign: %w", err)
 	}
-	return rules, keys, nil
+	return trust, nil
 }
 
 func walkPlatform(t Tree, fn func(string, BlobID, fs.FileMode) error) error {

@@ -20,7 +20,7 @@ import (
 
 func applyVerb(o *options) *cobra.Command {
 	var (
-		rev         string
+		rev, why    string
 		yes, asJSON bool
 	)
 	cmd := &cobra.Command{
@@ -30,7 +30,10 @@ func applyVerb(o *options) *cobra.Command {
 plan again. Without a file it plans the commit, shows the plan and asks.
 
 Where hostd runs on the same state folder the plan is handed to it, so that only one program writes. A run that was cut
-off or failed is recorded; applying again goes on from there.`,
+off or failed is recorded; applying again goes on from there.
+
+A commit that lacks signatures or approvals which the Platform asks for is refused. Where the keys are lost, --break-glass
+applies it all the same; the reason stands in the journal, and in 'hostctl history'.`,
 		Example: `  hostctl apply -C hosting --state DIR               plan, show, ask, apply
   hostctl apply -C hosting --state DIR -yes v2.plan  carry out a saved plan without asking`,
 		Annotations: map[string]string{exitStatus: "0 all of it was done, 1 not all of it, or nothing."},
@@ -41,6 +44,11 @@ off or failed is recorded; applying again goes on from there.`,
 				return o.needState("apply")
 			case asJSON && !yes:
 				return errors.New("with -json nobody is asked: say -yes, too")
+			}
+			if cmd.Flags().Changed("break-glass") {
+				if err := reconciler.CheckReason(why); err != nil {
+					return err
+				}
 			}
 			p, err := o.planToApply(cmd.Context(), args, rev)
 			if err != nil {
@@ -53,11 +61,12 @@ off or failed is recorded; applying again goes on from there.`,
 			if err := asked(cmd, yes, "Apply these changes? [y/N] "); err != nil {
 				return err
 			}
-			return o.apply(cmd.Context(), show, p)
+			return o.apply(cmd.Context(), show, p, why)
 		},
 	}
 	cmd.Flags().StringVar(&rev, "rev", "", "apply this `revision` instead of the checked-out commit")
 	o.destroyFlag(cmd)
+	cmd.Flags().StringVar(&why, "break-glass", "", "apply a commit that lacks signatures or approvals; the `reason` is recorded")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print events as JSON, one a line: planned, each change, applied or failed")
 	return cmd
@@ -124,15 +133,22 @@ func asked(cmd *cobra.Command, yes bool, question string) error {
 	}
 }
 
-// apply hands the plan to a hostd that runs on the same state, and else carries it out itself.
-func (o *options) apply(ctx context.Context, show *progress, p planner.Plan) error {
+// apply hands the plan to a hostd that runs on the same state, and else carries it out itself. With a reason why it asks for
+// no signatures.
+func (o *options) apply(ctx context.Context, show *progress, p planner.Plan, why string) error {
 	defer show.close()
 	if hostd, err := web.Dial(ctx, filepath.Join(o.state, web.SocketName)); err == nil {
 		encoded, err := planner.EncodePlan(p)
 		if err != nil {
 			return err
 		}
-		switch err := hostd.Apply(ctx, encoded, show.event); {
+		handOver := hostd.Apply
+		if why != "" {
+			handOver = func(ctx context.Context, plan []byte, fn func(reconciler.Event)) error {
+				return hostd.BreakGlass(ctx, plan, why, fn)
+			}
+		}
+		switch err := handOver(ctx, encoded, show.event); {
 		case ctx.Err() != nil:
 			return errors.New("interrupted; hostd goes on with what it was given, and 'hostctl status' tells how that ends")
 		case err != nil:
@@ -152,6 +168,11 @@ func (o *options) apply(ctx context.Context, show *progress, p planner.Plan) err
 			Text: "Interrupted: what runs is finished, and nothing more is started. A second interrupt stops at once."})
 	})
 	defer told()
-	err = platform.Apply(ctx, p, func(e executors.Event) { show.event(reconciler.ChangeEventOf(p, e)) })
+	tell := func(e executors.Event) { show.event(reconciler.ChangeEventOf(p, e)) }
+	if why != "" {
+		err = platform.BreakGlass(ctx, p, why, tell)
+	} else {
+		err = platform.Apply(ctx, p, tell)
+	}
 	return show.ended(p, errors.Join(err, platform.Close()))
 }

@@ -71,5 +71,5 @@ func (o *options) convergeNow(ctx context.Context, refs []planner.Ref) error {
 	if err := o.present(show, p); err != nil || p.Empty() {
 		return err
 	}
-	return o.apply(ctx, show, p)
+	return o.apply(ctx, show, p, "")
 }

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,9 +30,13 @@ func hookVerb(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			commit, err := pushed(cmd.InOrStdin(), settings.Branch)
-			if err != nil || commit == "" {
+			moves, err := readMoves(cmd.InOrStdin())
+			if err != nil {
 				return err
+			}
+			commit := pushed(moves, settings.Branch)
+			if commit == "" {
+				return o.pushedApprovals(cmd.Context(), settings.State, moves)
 			}
 			asked, err := readPushOptions()
 			if err != nil {
@@ -50,14 +55,25 @@ func hookVerb(o *options) *cobra.Command {
 }
 
 // pushed returns the commit that a push has put on the branch. "" means the branch wasn't pushed.
-func pushed(r io.Reader, branch string) (string, error) {
-	moves, err := readMoves(r)
+func pushed(moves []move, branch string) string {
 	for _, m := range moves {
 		if m.ref == "refs/heads/"+branch && !zeros(m.to) {
-			return m.to, err
+			return m.to
 		}
 	}
-	return "", err
+	return ""
+}
+
+// pushedApprovals has hostd look again at a commit that it may have refused for want of an approval.
+func (o *options) pushedApprovals(ctx context.Context, state string, moves []move) error {
+	if !slices.ContainsFunc(moves, func(m move) bool { return strings.HasPrefix(m.ref, git.ApprovalTags) }) {
+		return nil
+	}
+	hostd, err := web.Dial(ctx, filepath.Join(state, web.SocketName))
+	if err != nil {
+		return nil // it looks when it starts
+	}
+	return hostd.Wake(ctx)
 }
 
 // followPush prints the plan and the run of a commit. The push itself has succeeded already: what goes wrong is told,

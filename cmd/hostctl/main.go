@@ -99,7 +99,7 @@ push, keeps it too.`,
 	f.StringVar(&o.ageKey, "age-key", os.Getenv("HOSTCTL_AGE_KEY"), "`file` of the age key that opens secrets; without it age.key in the state folder ($HOSTCTL_AGE_KEY)")
 	f.StringVar(&o.branch, "branch", "main", "the `branch` that is made true")
 	root.SetHelpCommand(helpVerb())
-	root.AddCommand(initVerb(o), hooksVerb(o), validateVerb(o), planVerb(o), showVerb(o), previewVerb(o), applyVerb(o), clusterVerb(o), seedVerb(o), statusVerb(o), dsVerb(o), trashVerb(o), historyVerb(o), whyVerb(o),
+	root.AddCommand(initVerb(o), hooksVerb(o), validateVerb(o), planVerb(o), showVerb(o), previewVerb(o), approveVerb(o), applyVerb(o), clusterVerb(o), seedVerb(o), statusVerb(o), dsVerb(o), trashVerb(o), historyVerb(o), whyVerb(o),
 		convergeVerb(o), convergeShardVerb(o), driftVerb(o), graphVerb(o), inventoryVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), secretVerb(o), versionVerb(o), hookVerb(o))
 	return root
 }

@@ -41,7 +41,7 @@ func preReceiveVerb(o *options) *cobra.Command {
 				return err
 			}
 			for _, m := range moves {
-				if err := o.preReceive(cmd.Context(), m); err != nil {
+				if err := o.preReceive(cmd.Context(), m, tagsOf(moves)); err != nil {
 					return err
 				}
 			}
@@ -65,11 +65,22 @@ func readMoves(r io.Reader) ([]move, error) {
 	return moves, lines.Err()
 }
 
+// tagsOf returns what the tags of a push point at, by reference.
+func tagsOf(moves []move) map[string]string {
+	tags := map[string]string{}
+	for _, m := range moves {
+		if strings.HasPrefix(m.ref, "refs/tags/") && !zeros(m.to) {
+			tags[m.ref] = m.to
+		}
+	}
+	return tags
+}
+
 func zeros(id string) bool { return strings.Trim(id, "0") == "" }
 
 // preReceive judges one move. On the branch that is made true what is wrong refuses the push; elsewhere it is told, for
-// the push changes nothing but the repository.
-func (o *options) preReceive(ctx context.Context, m move) error {
+// the push changes nothing but the repository. tags come with the push.
+func (o *options) preReceive(ctx context.Context, m move, tags map[string]string) error {
 	branch, isBranch := strings.CutPrefix(m.ref, "refs/heads/")
 	live := branch == o.branch
 	switch {
@@ -93,7 +104,7 @@ func (o *options) preReceive(ctx context.Context, m move) error {
 		if err := fastForward(ctx, source, m); err != nil {
 			return err
 		}
-		if err := o.signed(ctx, source, m); err != nil {
+		if err := o.signed(ctx, source.WithTags(tags), m); err != nil {
 			return err
 		}
 	}
@@ -133,29 +144,22 @@ func (o *options) leaks(ctx context.Context, source *git.Source, to string) erro
 		count(found, "secret", "secrets"))
 }
 
-// signed refuses commits that lack a signature which the branch as it is asks for, and keys that nobody could read after.
+// signed refuses commits that lack a signature or an approval which the branch as it is asks for, and keys that nobody could
+// read after.
 func (o *options) signed(ctx context.Context, source *git.Source, m move) error {
 	before := m.from
 	if zeros(before) {
 		before = ""
 	}
-	rules, err := source.Signing(ctx, before)
-	if err != nil {
+	lacking, err := source.Lacking(ctx, before, m.to)
+	if err != nil || len(lacking) == 0 {
 		return err
 	}
-	unsigned, err := source.Unsigned(ctx, rules, before, m.to)
-	if err != nil {
-		return err
+	for _, l := range lacking {
+		fmt.Fprintln(o.err, l)
 	}
-	for _, u := range unsigned {
-		fmt.Fprintf(o.err, "commit %.12s %q changes %q: %s; wanted: a signature of %s\n", u.Commit, u.Subject, u.File, u.Why, strings.Join(u.Signers, " or "))
-	}
-	if len(unsigned) > 0 {
-		return fmt.Errorf("%s without the signature that is asked for\nRefused: nothing was changed, and %s has not moved. Sign them: 'git rebase --exec \"git commit --amend --no-edit -S\" %.12s', push again",
-			count(len(unsigned), "commit", "commits"), o.branch, m.from)
-	}
-	_, err = source.Signing(ctx, m.to)
-	return err
+	e := &reconciler.UnauthorisedError{Base: m.from, Commit: m.to, Lacking: lacking}
+	return fmt.Errorf("%s\nRefused: nothing was changed, and %s has not moved. %s, push again", e.Missing(), o.branch, e.WayOut())
 }
 
 // fastForward refuses a push that takes away commits which may have been applied.

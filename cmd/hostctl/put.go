@@ -186,13 +186,21 @@ func (p *put) write(files schema.MapTree) error {
 
 // git runs git in the work tree, as the person would: with their name, their hooks, their signature, their credentials.
 func (p *put) git(ctx context.Context, args ...string) error {
-	c := exec.CommandContext(ctx, "git", append([]string{"-C", p.dir}, args...)...)
-	c.Stdout, c.Stderr = p.out, p.err
+	if err := p.runGit(ctx, args...); err != nil {
+		return fmt.Errorf("%w; what was written is in %s", err, p.dir)
+	}
+	return nil
+}
+
+// runGit runs git in the config repository as the person would.
+func (o *options) runGit(ctx context.Context, args ...string) error {
+	c := exec.CommandContext(ctx, "git", append([]string{"-C", o.dir}, args...)...)
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, o.out, o.err // gpg may ask for a passphrase
 	if args[0] == "config" {
 		c.Stdout = io.Discard
 	}
 	if err := c.Run(); err != nil {
-		return fmt.Errorf("git %s: %w; what was written is in %s", args[0], err, p.dir)
+		return fmt.Errorf("git %s: %w", args[0], err)
 	}
 	return nil
 }

@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 //	generated STATE NAME    the first generation of a generated secret is made, as the change makes it that needs it
 //	signers FILE NAME=KEY.. FILE is an allowed_signers file of names with the keys of other files
 //	forge REPO OLD NEW      the newest commit of REPO says NEW where it said OLD, under the signature that it had
+//	approvetag REPO NAME [FROM]  a tag approves the newest commit of REPO, unsigned or with the signature of one in FROM
 //	applied REPO STATE      the newest commit of REPO is wholly applied, on far sides in memory
 func TestScripts(t *testing.T) {
 	examples, err := filepath.Abs("../../examples")
@@ -54,7 +55,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: *update,
 		Setup:         func(e *testscript.Env) error { return setUp(e, examples) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"json": checkJSON, "jsonschema": checkJSONSchema, "exit": checkExit, "applied": apply, "generated": generate, "signers": signers, "forge": forge,
+			"json": checkJSON, "jsonschema": checkJSONSchema, "exit": checkExit, "applied": apply, "generated": generate, "signers": signers, "forge": forge, "approvetag": approveTag,
 		},
 	})
 }

@@ -40,3 +40,29 @@ func forge(ts *testscript.TestScript, neg bool, args []string) {
 	id := strings.TrimSpace(git(forged, "hash-object", "-t", "commit", "-w", "--stdin"))
 	git("", "update-ref", "HEAD", id)
 }
+
+// approveTag gives a repository a tag that approves its newest commit by name, unsigned or, with another repository, signed
+// for what was approved there.
+func approveTag(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: approvetag REPO NAME [SIGNED-IN]")
+	}
+	run := func(dir string, args ...string) string {
+		c := exec.Command("git", args...)
+		c.Dir = ts.MkAbs(dir)
+		out, err := c.CombinedOutput()
+		if err != nil {
+			ts.Fatalf("git %v: %v: %s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	head := run(args[0], "rev-parse", "HEAD")
+	name := "refs/tags/approve/" + head + "/" + args[1]
+	if len(args) == 2 {
+		run(args[0], "tag", "--annotate", "--message", "approved", strings.TrimPrefix(name, "refs/tags/"), head)
+	} else {
+		tag, _, _ := strings.Cut(run(args[2], "for-each-ref", "--format=%(refname)", "refs/tags/approve/"), "\n")
+		run(args[0], "fetch", "--quiet", ts.MkAbs(args[2]), "+"+tag+":"+name)
+	}
+	run(args[0], "push", "--quiet", "origin", name)
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -16,18 +17,20 @@ import (
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
 
+	"hostctl/reconciler"
 	"hostctl/schema"
 )
 
-// Signing is whose signatures commits must carry, as one commit has it.
+// Signing is whose signatures commits must carry and who must have approved them, as one commit has it.
 type Signing struct {
-	rules   []schema.SigningRule
-	signers []schema.Signer
-	keys    openpgp.EntityList
-	revoked map[string]bool // fingerprints
+	rules     []schema.SigningRule
+	approvals []schema.ApprovalRule
+	signers   []schema.Signer
+	keys      openpgp.EntityList
+	revoked   map[string]bool // fingerprints
 }
 
-// Signing reads the rules and keys of a commit; commit "" has none. Keys that can't be read are an error.
+// Signing reads the rules and keys of a commit; commit "" has none. What can't be read is a *reconciler.RulesError.
 func (s *Source) Signing(ctx context.Context, commit string) (*Signing, error) {
 	if commit == "" {
 		return &Signing{}, nil
@@ -36,11 +39,17 @@ func (s *Source) Signing(ctx context.Context, commit string) (*Signing, error) {
 	if err != nil {
 		return nil, err
 	}
-	rules, files, err := schema.SigningOf(t)
-	if err != nil || len(rules) == 0 {
-		return &Signing{}, err
+	if c, ok := t.(io.Closer); ok {
+		defer func() { _ = c.Close() }() // only read
 	}
-	p := &Signing{rules: rules}
+	trust, err := schema.TrustOf(t)
+	if err != nil {
+		return nil, &reconciler.RulesError{Err: err}
+	}
+	if len(trust.Signing)+len(trust.Approvals) == 0 {
+		return &Signing{}, nil
+	}
+	files, p := trust.Keys, &Signing{rules: trust.Signing, approvals: trust.Approvals}
 	var errs [3]error
 	p.signers, errs[0] = schema.ParseSigners(files[schema.SignersFile])
 	p.revoked, errs[1] = schema.ParseRevoked(files[schema.RevokedFile])
@@ -50,30 +59,21 @@ func (s *Source) Signing(ctx context.Context, commit string) (*Signing, error) {
 		}
 	}
 	if err := errors.Join(errs[:]...); err != nil {
-		return nil, err
+		return nil, &reconciler.RulesError{Err: err}
 	}
 	if len(p.signers)+len(p.keys) == 0 {
-		return nil, fmt.Errorf("%s and %s hold no key, and rules ask for signatures; put the signers' keys there", schema.SignersFile, schema.OpenPGPFile)
+		return nil, &reconciler.RulesError{Err: fmt.Errorf("%s and %s hold no key, and rules ask for signatures; put the signers' keys there", schema.SignersFile, schema.OpenPGPFile)}
 	}
 	return p, nil
 }
 
-// Unsigned is a commit that doesn't carry a signature that it must.
-type Unsigned struct {
-	Commit  string
-	Subject string
-	File    string   // the first that it changes and that asks for the signature
-	Signers []string // who may sign it
-	Why     string   // "it isn't signed"
-}
-
 // Unsigned returns the commits that to has and from hasn't, the newest first, which the rules ask for a signature that they
 // don't carry. A merge is asked for what differs from its first parent, as any commit is.
-func (s *Source) Unsigned(ctx context.Context, p *Signing, from, to string) ([]Unsigned, error) {
+func (s *Source) Unsigned(ctx context.Context, p *Signing, from, to string) ([]reconciler.Lack, error) {
 	if len(p.rules) == 0 {
 		return nil, nil
 	}
-	var found []Unsigned
+	var found []reconciler.Lack
 	var failed error
 	err := s.eachBetween(ctx, from, to, func(c *object.Commit) {
 		if failed != nil {
@@ -91,7 +91,7 @@ func (s *Source) Unsigned(ctx context.Context, p *Signing, from, to string) ([]U
 }
 
 // judge returns what is wrong with the signature of a commit, nil where nothing is.
-func (p *Signing) judge(s *Source, c *object.Commit) (*Unsigned, error) {
+func (p *Signing) judge(s *Source, c *object.Commit) (*reconciler.Lack, error) {
 	files, err := changedFiles(c)
 	if err != nil {
 		return nil, err
@@ -120,7 +120,7 @@ func (p *Signing) judge(s *Source, c *object.Commit) (*Unsigned, error) {
 			}
 			slices.Sort(signers)
 			subject, _, _ := strings.Cut(c.Message, "\n")
-			return &Unsigned{Commit: c.Hash.String(), Subject: subject, File: file, Signers: slices.Compact(signers), Why: why}, nil
+			return &reconciler.Lack{Commit: c.Hash.String(), Subject: subject, File: file, Wanted: slices.Compact(signers), Why: why}, nil
 		}
 	}
 	return nil, nil
@@ -173,17 +173,27 @@ func (p *Signing) signedBy(s *Source, c *object.Commit) (principals []string, wh
 		return nil, "", err
 	}
 	signed, signature := splitSignature(raw)
+	principals, why = p.verify(signed, signature, c.Committer.When)
+	return principals, why, nil
+}
+
+// The first lines of the signatures that are understood.
+const (
+	beginSSH     = "-----BEGIN SSH SIGNATURE-----"
+	beginOpenPGP = "-----BEGIN PGP SIGNATURE-----"
+)
+
+// verify returns the names of who signed some bytes, or why their signature is none.
+func (p *Signing) verify(signed, signature []byte, at time.Time) (principals []string, why string) {
 	switch {
 	case len(signature) == 0:
-		return nil, "it isn't signed", nil
-	case bytes.HasPrefix(signature, []byte("-----BEGIN SSH SIGNATURE-----")):
-		principals, why = p.bySSH(signed, signature, c.Committer.When)
-	case bytes.HasPrefix(signature, []byte("-----BEGIN PGP SIGNATURE-----")):
-		principals, why = p.byOpenPGP(signed, signature, c.Committer.When)
-	default:
-		why = "its signature is neither of SSH nor of OpenPGP"
+		return nil, "it isn't signed"
+	case bytes.HasPrefix(signature, []byte(beginSSH)):
+		return p.bySSH(signed, signature, at)
+	case bytes.HasPrefix(signature, []byte(beginOpenPGP)):
+		return p.byOpenPGP(signed, signature, at)
 	}
-	return principals, why, nil
+	return nil, "its signature is neither of SSH nor of OpenPGP"
 }
 
 // splitSignature takes the signature out of a commit's bytes, as git does before it checks it: the header gpgsig with its

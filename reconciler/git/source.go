@@ -34,7 +34,8 @@ type Source struct {
 	gitDir    string // where HEAD is
 	commonDir string // where refs and objects are; differs from gitDir in a linked work tree
 	branch    plumbing.ReferenceName
-	incoming  string // objects of a push that isn't accepted yet; "" outside of one
+	tags      map[string]string // that a push brings; see WithTags
+	incoming  string            // objects of a push that isn't accepted yet; "" outside of one
 }
 
 var _ reconciler.Source = (*Source)(nil)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"hostctl/reconciler"
@@ -66,6 +67,15 @@ func (c *Client) Follow(ctx context.Context, commit string, fn func(reconciler.E
 // Apply hands over a saved plan and calls fn with every event, until a final one.
 func (c *Client) Apply(ctx context.Context, plan []byte, fn func(reconciler.Event)) error {
 	body, err := c.do(ctx, http.MethodPost, "/local/v1/apply", plan)
+	if err != nil {
+		return err
+	}
+	return events(body, fn)
+}
+
+// BreakGlass is Apply of a plan whose commit lacks signatures or approvals. The reason is journaled.
+func (c *Client) BreakGlass(ctx context.Context, plan []byte, reason string, fn func(reconciler.Event)) error {
+	body, err := c.do(ctx, http.MethodPost, "/local/v1/apply?break-glass="+url.QueryEscape(reason), plan)
 	if err != nil {
 		return err
 	}

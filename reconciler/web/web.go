@@ -78,7 +78,7 @@ const maxPlan = 1 << 30
 //	GET  /local/v1/drift             reconciler.Drift: look at all far sides, and record nothing
 //	GET  /local/v1/follow/{commit}   reconciler.Event after Event, one JSON document a line, until a final one
 //	POST /local/v1/wake              look at the far sides and reconcile now
-//	POST /local/v1/apply             a saved plan in, events out as in follow
+//	POST /local/v1/apply             a saved plan in, events out as in follow; ?break-glass=REASON asks for no signatures
 //	POST /local/v1/plan              reconciler.Ask in, reconciler.Answer out: it plans, and changes nothing
 func Local(l *reconciler.Loop) http.Handler {
 	mux := http.NewServeMux()
@@ -125,7 +125,12 @@ func apply(l *reconciler.Loop, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	send := eventWriter(w)
-	err = l.Apply(r.Context(), plan, func(e reconciler.Event) { _ = send(e) })
+	tell := func(e reconciler.Event) { _ = send(e) }
+	if q := r.URL.Query(); q.Has("break-glass") {
+		err = l.BreakGlass(r.Context(), plan, q.Get("break-glass"), tell)
+	} else {
+		err = l.Apply(r.Context(), plan, tell)
+	}
 	final := reconciler.Event{Commit: plan.Commit, Kind: reconciler.EventApplied}
 	if err != nil {
 		final.Kind, final.Text = reconciler.EventRefused, err.Error()
