@@ -35,7 +35,7 @@ there it only mends the hooks, as after hostctl has moved.`,
 				return err
 			}
 			if bare {
-				return o.initServer(dir)
+				return o.initServer(dir, false)
 			}
 			return o.initPair(cmd, dir)
 		},
@@ -44,8 +44,8 @@ there it only mends the hooks, as after hostctl has moved.`,
 	return cmd
 }
 
-// initServer makes the bare repository. Doing it again mends the hooks.
-func (o *options) initServer(dir string) error {
+// initServer makes the bare repository. Doing it again mends the hooks; chained, those that are somebody else's call hostctl.
+func (o *options) initServer(dir string, chained bool) error {
 	state, err := filepath.Abs(o.state)
 	if err != nil {
 		return err
@@ -58,7 +58,7 @@ func (o *options) initServer(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := git.InstallHooks(dir, program, git.Settings{State: state, Branch: o.branch}); err != nil {
+	if err := git.InstallHooks(dir, program, git.Settings{State: state, Branch: o.branch}, chained); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(state, 0o700); err != nil {
@@ -103,7 +103,7 @@ func (o *options) initPair(cmd *cobra.Command, dir string) error {
 			return fmt.Errorf("%s holds commits already; take them: git clone %s %s", server, server, dir)
 		}
 	}
-	if err := o.initServer(server); err != nil {
+	if err := o.initServer(server, false); err != nil {
 		return err
 	}
 	if err := os.CopyFS(dir, examples.Minimal()); err != nil {

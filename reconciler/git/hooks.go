@@ -19,14 +19,9 @@ type Settings struct {
 var hooks = []string{"pre-receive", "post-receive"}
 
 // InstallHooks makes the hooks of a bare repository links to a program, tells them their settings, and lets clients send
-// options with a push. A hook that is
-// something else already is left alone, and is an error. Installing again is fine.
-func InstallHooks(dir, program string, s Settings) error {
-	for _, name := range hooks {
-		if err := link(program, filepath.Join(dir, "hooks", name)); err != nil {
-			return fmt.Errorf("install hook %s: %w", name, err)
-		}
-	}
+// options with a push. A hook that is something else already is an error, and nothing is changed then; with chained such a
+// hook is left as it is, for it runs the program itself. Installing again is fine.
+func InstallHooks(dir, program string, s Settings, chained bool) error {
 	repo, err := gogit.PlainOpen(dir)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", dir, err)
@@ -34,6 +29,30 @@ func InstallHooks(dir, program string, s Settings) error {
 	c, err := repo.Config()
 	if err != nil {
 		return fmt.Errorf("read config of %s: %w", dir, err)
+	}
+	if elsewhere := c.Raw.Section("core").Option("hooksPath"); elsewhere != "" {
+		return fmt.Errorf("git runs the hooks in %s, and not those of %s: 'git -C %s config --unset core.hooksPath', and move them", elsewhere, dir, dir)
+	}
+	var missing []string
+	var errs []error
+	for _, name := range hooks {
+		path := filepath.Join(dir, "hooks", name)
+		switch theirs, err := isTheirs(path, program); {
+		case err != nil:
+			errs = append(errs, err)
+		case !theirs:
+			missing = append(missing, name)
+		case !chained:
+			errs = append(errs, fmt.Errorf("%s is somebody else's; move it away first, or have it run '%s hook %s' with its own standard input, fail where that fails, and install again with --chained", path, program, name))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, name := range missing {
+		if err := link(program, filepath.Join(dir, "hooks", name)); err != nil {
+			return fmt.Errorf("install hook %s: %w", name, err)
+		}
 	}
 	c.Raw.Section("hostctl").SetOption("state", s.State).SetOption("branch", s.Branch)
 	c.Raw.Section("receive").SetOption("advertisePushOptions", "true")
@@ -43,22 +62,36 @@ func InstallHooks(dir, program string, s Settings) error {
 	return nil
 }
 
-// link makes path a symlink to program. A link that is there is replaced, anything else is not.
+// isTheirs reports whether a hook is there that hostctl didn't make: hostctl's are links to a program of its name, and one
+// that leads nowhere is nobody's any more.
+func isTheirs(path, program string) (bool, error) {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	case info.Mode()&os.ModeSymlink == 0:
+		return true, nil
+	}
+	to, err := os.Readlink(path)
+	if err != nil {
+		return false, err
+	}
+	if name := filepath.Base(to); name == filepath.Base(program) || name == "hostctl" {
+		return false, nil
+	}
+	_, err = os.Stat(path)
+	return err == nil, nil
+}
+
+// link makes path a symlink to program, in place of one that is there.
 func link(program, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-	case err != nil:
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
-	case info.Mode()&os.ModeSymlink == 0:
-		return fmt.Errorf("%s is somebody else's; move it away first", path)
-	default:
-		if err := os.Remove(path); err != nil {
-			return err
-		}
 	}
 	return os.Symlink(program, path)
 }
