@@ -18,6 +18,7 @@ type Preview struct {
 	Base, Head string       // commits; Base is what the change starts from
 	Change     planner.Plan // what takes the platform from Base, wholly applied, to Head
 	Now        planner.Plan // what applying Head would do as things are
+	Alone      bool         // what is live isn't known: Now is empty, see Compare
 	Refused    error        // why Head can't be applied as things are, where the change itself could be; Now is empty then
 }
 
@@ -126,6 +127,8 @@ const (
 	previewSame = "Applied now, it does just that."
 	previewNow  = "What applying it now would do"
 	previewNot  = "Applied now, it would be refused"
+
+	previewAlone = "Planned from the two commits alone: what applying it now would do depends on what is live."
 )
 
 // Text writes the preview for people.
@@ -136,6 +139,8 @@ func (v Preview) Text(w io.Writer, color bool) error {
 		return err
 	}
 	switch {
+	case v.Alone:
+		fmt.Fprintf(&b, "\n%s\n", previewAlone)
 	case v.Refused != nil:
 		fmt.Fprintf(&b, "\n%s:\n\n%s\n", previewNot, v.Refused)
 	case v.same():
@@ -163,6 +168,8 @@ func (v Preview) Markdown(w io.Writer, limit int) error {
 		return err
 	}
 	switch {
+	case v.Alone:
+		fmt.Fprintf(&b, "\n%s\n", previewAlone)
 	case v.Refused != nil:
 		fmt.Fprintf(&b, "\n### %s\n\n%s", previewNot, fencedPart(v.Refused.Error(), each))
 	case v.same():

@@ -32,7 +32,7 @@ plan again. Without a file it plans the commit, shows the plan and asks.
 Where hostd runs on the same state folder the plan is handed to it, so that only one program writes. A run that was cut
 off or failed is recorded; applying again goes on from there.
 
-A commit that lacks signatures or approvals which the Platform asks for is refused. Where the keys are lost, --break-glass
+A commit that lacks signatures or approvals which the Platform asks for is refused. Where keys are lost, --break-glass
 applies it all the same; the reason stands in the journal, and in 'hostctl history'.`,
 		Example: `  hostctl apply -C hosting --state DIR               plan, show, ask, apply
   hostctl apply -C hosting --state DIR -yes v2.plan  carry out a saved plan without asking`,

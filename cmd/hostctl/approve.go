@@ -22,9 +22,9 @@ func approveVerb(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "approve REV",
 		Short: "Approve a commit, as the Platform may ask for",
-		Long: `approve signs a tag, approve/COMMIT/YOU, with the key that git signs your commits with (user.signingKey), and pushes it to
-origin. It approves the commit and, with it, those that lead to it from the branch that is made true: they are listed, and
-you are asked. Look at them before: 'hostctl preview' tells what they do.
+		Long: `approve signs a tag, approve/COMMIT/YOU, with the key that git signs your commits with (user.signingKey), and pushes it
+to origin. It approves the commit and, with it, those that lead to it from the branch that is made true: they are
+listed, and you are asked. Look at them before: 'hostctl preview' tells what they do.
 
 An approval is of one commit. Amended or rebased it is another commit, and wants another approval. Who signed a commit
 can't approve it.`,

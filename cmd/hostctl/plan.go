@@ -17,6 +17,7 @@ func planVerb(o *options) *cobra.Command {
 		rev, file string
 		part      []string
 		form      form
+		proposed  = proposal{options: o}
 	)
 	cmd := &cobra.Command{
 		Use:   "plan",
@@ -25,15 +26,25 @@ func planVerb(o *options) *cobra.Command {
 the folder as they are, committed or not, and of a bare repository the commit of the branch. Without --state it compares
 with an empty inventory: everything is to be created, and no Docker is needed.
 
+With --head, and --base, it plans what merging one revision into another comes to, as 'hostctl preview' does.
+
 A plan can be applied if it was made against an inventory, of files that are exactly those of a commit. Where hostd runs
 on the same state folder it plans such a commit, for it has read nearly all of it before; it comes to the same.`,
 		Example: `  hostctl plan -C hosting                                        of the files of a folder, from nothing
   hostctl plan -C hosting --state DIR                            against what is live
-  hostctl plan -C hosting.git --state DIR --rev v2 -out v2.plan  of a revision, saved for 'hostctl apply v2.plan'`,
+  hostctl plan -C hosting.git --state DIR --rev v2 -out v2.plan  of a revision, saved for 'hostctl apply v2.plan'
+  hostctl plan --base origin/main --head topic -markdown         what merging topic would change, in any clone`,
 		Annotations:       map[string]string{exitStatus: "0 no changes, 2 changes, 1 an error."},
 		Args:              noOperands,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if proposed.head != "" {
+				proposed.markdown = form.markdown
+				return proposed.show(cmd.Context())
+			}
+			if f := first(cmd, "base", "report", "annotations", "changes-ok"); f != "" {
+				return fmt.Errorf("--%s is of a proposal: name its revision with --head", f)
+			}
 			if len(part) > 0 && file != "" {
 				return errors.New("a part of a plan can't be saved: applied, it would leave the commit half true; leave --out out, or --target")
 			}
@@ -70,7 +81,22 @@ on the same state folder it plans such a commit, for it has read nearly all of i
 	f.StringArrayVar(&part, "target", nil, "show only what concerns this `ref`, tenant, node or shard, with what comes before and after")
 	_ = cmd.RegisterFlagCompletionFunc("target", o.live(groupNames)) // it fails for a flag that there isn't
 	o.destroyFlag(cmd)
+	f.StringVar(&proposed.head, "head", "", "plan what merging this `revision` into --base comes to")
+	proposed.flags(cmd)
+	for _, other := range []string{"rev", "out", "json", "target", "allow-destroy"} {
+		cmd.MarkFlagsMutuallyExclusive("head", other)
+	}
 	return cmd
+}
+
+// first returns the first of some flags that was given, "" for none.
+func first(cmd *cobra.Command, names ...string) string {
+	for _, n := range names {
+		if cmd.Flags().Changed(n) {
+			return n
+		}
+	}
+	return ""
 }
 
 // destroyFlag gives a verb the flag that a refused plan asks for.
