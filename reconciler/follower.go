@@ -17,6 +17,9 @@ type RemoteStatus struct {
 
 // remote returns how the source stands with what it follows; nil where it follows nothing.
 func (r *Reconciler) remote() *RemoteStatus {
+	if r == nil { // of a loop that doesn't run
+		return nil
+	}
 	if f, ok := r.Source.(Follower); ok {
 		s := f.Remote()
 		return &s

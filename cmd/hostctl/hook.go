@@ -103,17 +103,25 @@ func (o *options) followPush(ctx context.Context, state, commit string) error {
 	return nil
 }
 
-// pushEnded tells what has become of a commit that was pushed.
+// pushEnded tells what has become of a commit that was pushed. The client's git shows the words that its last lines begin
+// with in colours where it has a terminal.
 func (p *progress) pushEnded() {
 	switch e := p.last; {
 	case e.Kind == reconciler.EventRefused && len(e.Frozen) > 0:
 		p.applied()
-		p.print("%s\n\n%s\n", e.Text, leftOut(e.Frozen))
+		p.print("%s\n\nerror: %s\n", e.Text, leftOut(e.Frozen))
 	case e.Kind == reconciler.EventRefused:
-		p.print("%s\n\nRefused: nothing was changed. Mend it and push again.\n", e.Text)
+		p.print("%s\n\nerror: Refused: nothing was changed. Mend it and push again.\n", e.Text)
+	case e.Kind == reconciler.EventApplied && p.done == 0:
+		p.print("success: Applied; nothing had to be changed.\n")
 	case e.Kind == reconciler.EventApplied:
+		p.print("success: ")
 		p.applied()
+	case e.Kind == reconciler.EventFailed:
+		p.print("error: %s\n%s\n", e.Text, failedWayOut)
 	default:
 		p.print("%s\n", e.Text)
 	}
 }
+
+const failedWayOut = "hint: hostd tries again by itself, and 'hostctl status' tells how that ends. If the commit is at fault: mend it, or 'git revert' it, and push"

@@ -51,7 +51,11 @@ func run(o *options, args []string) int {
 	case errors.As(err, &code):
 		return int(code)
 	}
-	fmt.Fprintf(os.Stderr, "hostctl: %s\n", err)
+	says := "hostctl"
+	if isHook(filepath.Base(args[0])) {
+		says = "error" // the client's git shows that word in colours where it has a terminal (git-config(1), color.remote)
+	}
+	fmt.Fprintf(os.Stderr, "%s: %s\n", says, err)
 	return exitError
 }
 
@@ -64,6 +68,7 @@ type options struct {
 	ageKey   string
 	branch   string
 	destroy  []string // what may be destroyed
+	colour   bool     // whoever reads sees colours, though no terminal is seen here
 
 	out, err io.Writer
 	connect  reconciler.Connect // in place of the real far sides; nil: these

@@ -30,7 +30,7 @@ func (o *options) printPlan(p planner.Plan, f form) error {
 	case f.markdown:
 		return o.printMarkdown(p)
 	}
-	if err := p.Text(o.out, colours(o.out)); err != nil || p.Empty() {
+	if err := p.Text(o.out, o.colour || colours(o.out)); err != nil || p.Empty() {
 		return err
 	}
 	why := obstacles(p)

@@ -33,9 +33,11 @@ func preReceiveVerb(o *options) *cobra.Command {
 				return err
 			}
 			o.dir, o.state, o.branch = ".", settings.State, settings.Branch
-			if _, err := readPushOptions(); err != nil {
+			asked, err := readPushOptions()
+			if err != nil {
 				return err
 			}
+			o.colour = asked.colour
 			moves, err := readMoves(cmd.InOrStdin())
 			if err != nil {
 				return err

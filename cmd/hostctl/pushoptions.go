@@ -13,7 +13,8 @@ const pushWait = 10 * time.Minute
 
 // pushOptions is what whoever pushes asks of the hooks, with 'git push -o' (git-push(1), --push-option).
 type pushOptions struct {
-	wait time.Duration // how long the run is followed; 0: not at all
+	wait   time.Duration // how long the run is followed; 0: not at all
+	colour bool          // the plan may be in colours: git tells its hooks nothing of the client's terminal
 }
 
 // readPushOptions reads those that begin with "hostctl."; others are other hooks' (githooks(5), pre-receive).
@@ -30,10 +31,12 @@ func readPushOptions() (pushOptions, error) {
 		switch {
 		case option == "no-wait":
 			asked.wait = 0
+		case option == "color":
+			asked.colour = true
 		case key == "wait" && err == nil && wait > 0 && wait <= pushWait:
 			asked.wait = wait
 		default:
-			return asked, fmt.Errorf("push option %q: want -o hostctl.no-wait, or -o hostctl.wait=30s, at most %v", "hostctl."+option, pushWait)
+			return asked, fmt.Errorf("push option %q: want -o hostctl.no-wait, or -o hostctl.wait=30s, at most %v; or -o hostctl.color", "hostctl."+option, pushWait)
 		}
 	}
 	return asked, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	gogit "github.com/go-git/go-git/v5"
 )
@@ -33,6 +34,9 @@ func InstallHooks(dir, program string, s Settings, chained bool) error {
 	if elsewhere := c.Raw.Section("core").Option("hooksPath"); elsewhere != "" {
 		return fmt.Errorf("git runs the hooks in %s, and not those of %s: 'git -C %s config --unset core.hooksPath', and move them", elsewhere, dir, dir)
 	}
+	if err := checkAlternates(dir); err != nil {
+		return err
+	}
 	var missing []string
 	var errs []error
 	for _, name := range hooks {
@@ -58,6 +62,24 @@ func InstallHooks(dir, program string, s Settings, chained bool) error {
 	c.Raw.Section("receive").SetOption("advertisePushOptions", "true")
 	if err := repo.SetConfig(c); err != nil {
 		return fmt.Errorf("write config of %s: %w", dir, err)
+	}
+	return nil
+}
+
+// checkAlternates refuses a repository that borrows objects of folders that it names in a way that go-git doesn't follow.
+func checkAlternates(dir string) error {
+	file := filepath.Join(dir, "objects", "info", "alternates")
+	b, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" && !filepath.IsAbs(line) {
+			return fmt.Errorf("%s names %q, and hostctl reads objects of others by whole paths only; write that, or 'git -C %s repack -a -d' and remove the file", file, line, dir)
+		}
 	}
 	return nil
 }

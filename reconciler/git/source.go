@@ -143,6 +143,7 @@ func (s *Source) repository() (*gogit.Repository, error) {
 }
 
 func (s *Source) storage(o filesystem.Options) store {
+	o.AlternatesFS = osfs.New("/") // objects/info/alternates names folders anywhere, by whole paths
 	fs := osfs.New(s.gitDir)
 	if s.commonDir != s.gitDir {
 		fs = dotgit.NewRepositoryFilesystem(fs, osfs.New(s.commonDir))
