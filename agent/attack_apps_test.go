@@ -27,6 +27,12 @@ try "its own home" touch $HOME/x
 try "another's file" cat /srv/tenants/victim/shop/public/secret.txt
 try "another's folder" ls /srv/tenants/victim/shop
 try "another's home" ls /var/lib/apps/victim.shop/home
+try "its own temporary file" sh -c 'echo x > $TMPDIR/x && cat $TMPDIR/x'
+try "shared memory of its own" python3 -c 'import multiprocessing; multiprocessing.Lock()'
+try "another's temporary files" ls /var/lib/apps/victim.shop/tmp
+try "what others have in folders for all" sh -c 'ls /tmp || ls /var/tmp || ls /dev/shm || ls /run/lock'
+try "another's file in a folder for all" cat /tmp/of-victim
+try "another's file in a folder for all, removed" sh -c 'rm -f /tmp/of-victim || mv /tmp/of-victim /tmp/x'
 try "another's log" cat /var/log/sites/victim.shop.app.log
 try "another's sessions" ls /var/lib/php/hostctl/pool.shop/sessions
 try "another's session" ls /var/lib/php/hostctl/victim.shop/sessions
@@ -130,18 +136,19 @@ func TestServicesIsolated(t *testing.T) {
 	n.create(append(slices.Concat(victim.objects(), pool.objects()), victimJob)...)
 	n.runs(victim).run("tidy")
 	n.script("chmod -R 777 /srv/tenants/victim/shop") // as people do
+	n.script("runuser -u t-victim -- sh -c 'umask 027; echo canary > /tmp/of-victim'")
 	for i, v := range services {
 		s := n.attacker(v.kind, v.version, 20021+i)
 		n.create(s.objects()...)
 		_, body := n.get(s.host(), "/")
-		if body != "reached: its own file\nreached: its own home\nreached: its own socket is there\ndone\n" {
+		if body != "reached: its own file\nreached: its own home\nreached: its own temporary file\nreached: shared memory of its own\nreached: its own socket is there\ndone\n" {
 			t.Errorf("%s:\n%s", v.kind, body)
 		}
 		job := s.job("attack", "sh", "attacks")
 		job.Env = s.runtime.Env
 		n.create(job)
 		said := n.runs(s).run("attack")
-		if !strings.Contains(said, "begins\nreached: its own file\nreached: its own home\nreached: its own socket is there\ndone\n") {
+		if !strings.Contains(said, "begins\nreached: its own file\nreached: its own home\nreached: its own temporary file\nreached: shared memory of its own\nreached: its own socket is there\ndone\n") {
 			t.Errorf("a job of %s:\n%s", v.kind, said)
 		}
 	}

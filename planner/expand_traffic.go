@@ -1,10 +1,6 @@
 package planner
 
-import (
-	"slices"
-
-	"hostctl/schema"
-)
+import "hostctl/schema"
 
 // expandTraffic makes backends, servers and routes in every load balancer of each cluster.
 func (x *expansion) expandTraffic() {
@@ -69,18 +65,4 @@ func (x *expansion) expandRoutes(s *site) {
 			x.expandRoute(lb, s, f, needs)
 		}
 	}
-}
-
-// front returns the addresses from which a cluster's load balancers reach a node; nil where that isn't known for each, since
-// what comes from another host may have been given another address on its way.
-func (n *node) front() []string {
-	var all []string
-	for _, lb := range n.group.cluster.lb.nodes {
-		if lb.host != n.host {
-			return nil
-		}
-		all = append(all, lb.address)
-	}
-	slices.Sort(all)
-	return all
 }

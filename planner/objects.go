@@ -166,7 +166,7 @@ type Vhost struct {
 	Version      string             `json:"version,omitempty"` // of the runtime that it passes requests to
 	Redirects    []schema.Redirect  `json:"redirects,omitempty"`
 	Serving      schema.Serving     `json:"serving,omitzero"`
-	Front        []string           `json:"front,omitempty"`     // addresses of load balancers, whose word on who the client is counts; empty: of all that come from private networks; sorted
+	Front        []string           `json:"front,omitempty"`     // addresses of load balancers, whose word on who the client is counts; !network: all of private networks but that one; empty: all; sorted
 	Suspended    bool               `json:"suspended,omitempty"` // all is answered with 503, by the web server alone
 	Quiet        bool               `json:"quiet,omitempty"`     // requests that may write are answered with 503: its files are just leaving
 }

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"hostctl/planner"
 	"hostctl/schema"
@@ -71,6 +72,18 @@ func Hostname(s string) error {
 func Address(s string) error {
 	if a, err := netip.ParseAddr(s); err != nil || a.Zone() != "" || a.String() != s {
 		return fmt.Errorf("%q isn't an address", s)
+	}
+	return nil
+}
+
+// Front allows where a load balancer comes from: an address, or ! and a network that it doesn't, in canonical form.
+func Front(s string) error {
+	network, not := strings.CutPrefix(s, "!")
+	if !not {
+		return Address(s)
+	}
+	if p, err := netip.ParsePrefix(network); err != nil || p.String() != network || p != p.Masked() {
+		return fmt.Errorf("%q isn't a network", network)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func check(v planner.Vhost) error {
 	}
 	errs = append(errs, v.Serving.Check())
 	for _, a := range v.Front {
-		errs = append(errs, allow.Address(a))
+		errs = append(errs, allow.Front(a))
 	}
 	for _, r := range v.Redirects {
 		errs = append(errs, checkRedirect(r))
@@ -117,8 +117,10 @@ func render(v planner.Vhost, p paths) ([]byte, error) {
 		w.line("}")
 		return []byte(w.String()), nil
 	}
-	for _, a := range v.Front { // in place of nginx.conf's networks, in which tenants' programs run too (ngx_http_realip_module)
-		w.line("    set_real_ip_from %s;", a)
+	for _, f := range v.Front { // in place of nginx.conf's networks, in which tenants' programs run too (ngx_http_realip_module)
+		for _, a := range trusted(f) {
+			w.line("    set_real_ip_from %s;", a)
+		}
 	}
 	if v.Quiet {
 		renderQuiet(w)

@@ -124,10 +124,14 @@ func web(ctx context.Context, c config, kept *blobs.Folder, folder *secrets.Fold
 	if err := services.Start(ctx); err != nil {
 		log.Error("start the sites' services", "error", err)
 	}
+	tenants := users.New(users.Options{Node: c.Node, WebGID: gid})
+	if err := tenants.CloseCommon(); err != nil {
+		log.Error("close the folders that all users share", "error", err)
+	}
 	jobs := cron.New(cron.Options{Node: c.Node, Secrets: folder, Log: log})
 	go jobs.Run(ctx)
 	return map[planner.Kind]executors.Executor{
-		planner.KindUser:    checked.New(users.New(users.Options{Node: c.Node, WebGID: gid})),
+		planner.KindUser:    checked.New(tenants),
 		planner.KindWebroot: checked.New(webroots.New(webroots.Options{GID: gid, Blobs: kept, Pull: transfer.Puller{Instance: c.Instance, TLS: c.TLS}.Pull})),
 		planner.KindRuntime: checked.New(runtimes.New(pools, services)),
 		planner.KindVhost:   checked.New(nginx.New(nginx.Options{Node: c.Node})),
