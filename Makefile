@@ -21,8 +21,10 @@ demo: images build ## A whole platform on this machine: push, sites, DNS. Leaves
 demo-down: ## Removes all that make demo has made, and only that.
 	@$(SUDO) $(GO) run ./tests/demo down
 
+# Packages are tested in this order, as many at a time as there are cores: the longest two first, or one of them is left to run by
+# itself at the end.
 test: images build ## All tests, on the real parts, with the race detector.
-	$(SUDO) env "PATH=$$PATH" $(GO) test -race -shuffle=on -timeout 40m ./...
+	$(SUDO) env "PATH=$$PATH" $(GO) test -race -shuffle=on -timeout 40m ./tests/e2e ./tests/faults ./...
 	$(GO) test -run Histories ./planner
 
 check: fmt vet lint ## What a change must pass besides the tests.
