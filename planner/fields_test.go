@@ -60,7 +60,11 @@ func TestEveryField(t *testing.T) {
 		edited := maps.Clone(base)
 		edited[file] = strings.Replace(base[file], old, with, 1)
 		addChanged(t, changed, base[file], edited[file])
-		fmt.Fprintf(&got, "### %s\n%s", line, planOf(t, edited, live))
+		plan := planOf(t, edited, live)
+		if strings.Contains(plan, "unknown key") {
+			t.Errorf("edits: %s: %s", line, plan)
+		}
+		fmt.Fprintf(&got, "### %s\n%s", line, plan)
 	}
 	for _, missing := range unchangedFields(t, changed) {
 		t.Errorf("no edit changes %s", missing)
