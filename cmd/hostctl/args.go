@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 // longFlags lets a long flag be written with one dash, as in -out FILE. So can one that there isn't, to be called by
-// its whole name in the refusal.
+// its whole name in the refusal. What begins with another sign than a letter is the platform's secret -/NAME.
 func longFlags(root *cobra.Command, args []string) []string {
 	long, short := map[string]bool{"help": true}, map[string]bool{"h": true}
 	for _, c := range append(root.Commands(), root) {
@@ -26,7 +27,7 @@ func longFlags(root *cobra.Command, args []string) []string {
 		}
 		name, ok := strings.CutPrefix(a, "-")
 		name, _, _ = strings.Cut(name, "=")
-		if ok && (long[name] || len(name) > 1 && name[0] != '-' && !short[name[:1]]) {
+		if ok && (long[name] || len(name) > 1 && unicode.IsLetter(rune(name[0])) && !short[name[:1]]) {
 			out[i] = "-" + a
 		}
 	}
