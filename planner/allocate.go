@@ -171,7 +171,9 @@ func (x *expansion) port(n *node, ports []schema.Port) int {
 	scope := func(p schema.Port) string { return scopePort + n.host.Name + "/" + p.Protocol }
 	key := func(p schema.Port) string { return n.name + "/" + p.Name }
 	fits := func(number int) bool {
-		return !slices.ContainsFunc(ports, func(p schema.Port) bool { return !x.alloc.free(scope(p), key(p), strconv.Itoa(number)) })
+		return !slices.ContainsFunc(ports, func(p schema.Port) bool {
+			return !x.alloc.free(scope(p), key(p), strconv.Itoa(number)) && !x.passedOn(n, scope(p), number)
+		})
 	}
 	take := func(number int) int {
 		for _, p := range ports {
@@ -204,6 +206,13 @@ func (x *expansion) port(n *node, ports []schema.Port) int {
 	}
 	x.problemf("node %s: no port is left in %d-%d of host %s for %s; widen its portRange", n.name, n.host.PortRange.First, n.host.PortRange.Last, n.host.Name, ports[0].Name)
 	return 0
+}
+
+// passedOn reports whether a number on the node's host is that of a port of the node which has no such name any more: it had another.
+func (x *expansion) passedOn(n *node, scope string, number int) bool {
+	holder, _ := x.alloc.holder(scope, strconv.Itoa(number))
+	name, ours := strings.CutPrefix(holder, n.name+"/")
+	return ours && name != agentPort && !slices.ContainsFunc(n.group.profile.Ports, func(p schema.Port) bool { return p.Name == name })
 }
 
 // released returns the allocations of nodes that nobody declares any more, and of ports and places that nodes have

@@ -111,12 +111,29 @@ type Plan struct {
 	Base        string // Live.Version it was made against
 	Changes     []Change
 	Allocations []Allocation // new ones, reserved when the run starts; one of a scope and key that has a value already replaces it
-	Released    []Allocation // given back when the run has ended well: only where scope, key and value are still these
+	Released    []Allocation // given back when the run has ended well, or starts, if it allocates the value: only where scope, key and value are still these
 	Targets     []Target     // everywhere that changes go, and every node; sorted by name
 	Notes       []string     // for people: what was decided that may surprise
 	Frozen      []schema.Frozen
 	Remember    Memory // for the plans that follow, when this one was carried out
 	Of          int    // of a part, how many changes the whole plan has; 0 for a whole one
+}
+
+// Replaced returns the scopes and keys of what makes room when the run starts: those that are allocated anew, and those whose
+// value goes to another key.
+func (p Plan) Replaced() []Allocation {
+	var out []Allocation
+	given := make(map[Allocation]bool, len(p.Allocations))
+	for _, a := range p.Allocations {
+		out = append(out, Allocation{Scope: a.Scope, Key: a.Key})
+		given[Allocation{Scope: a.Scope, Value: a.Value}] = true
+	}
+	for _, a := range p.Released {
+		if given[Allocation{Scope: a.Scope, Value: a.Value}] {
+			out = append(out, Allocation{Scope: a.Scope, Key: a.Key})
+		}
+	}
+	return out
 }
 
 // PlanFormat is the version of a saved plan.

@@ -155,10 +155,12 @@ func (w *world) recorded(ref planner.Ref) planner.Hash {
 }
 
 func (w *world) reserve(p planner.Plan) {
-	for _, a := range p.Allocations {
+	for _, a := range p.Replaced() {
 		w.live.Allocations = slices.DeleteFunc(w.live.Allocations, func(b planner.Allocation) bool {
 			return a.Scope == b.Scope && a.Key == b.Key
 		})
+	}
+	for _, a := range p.Allocations {
 		for _, b := range w.live.Allocations {
 			if a.Scope == b.Scope && a.Value == b.Value {
 				w.violated("%v is allocated twice: %v", a, b)

@@ -258,6 +258,11 @@ func testReleased(f *fixture) {
 		f.end(f.begin(p), tt.outcome)
 		want(tt.left...)
 	}
+	next := planner.Allocation{Scope: b.Scope, Key: "another name", Value: b.Value}
+	p = f.plan()
+	p.Allocations, p.Released = []planner.Allocation{next}, []planner.Allocation{b}
+	f.end(f.begin(p), reconciler.Failed) // what is released goes to another key at once
+	want(next)
 }
 
 func testEndOfRun(f *fixture) {

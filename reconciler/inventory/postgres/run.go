@@ -92,8 +92,10 @@ func checkBase(ctx context.Context, tx pgx.Tx, p planner.Plan) error {
 func checkAllocations(ctx context.Context, tx pgx.Tx, p planner.Plan) error {
 	replaced := make(map[planner.Allocation]bool, len(p.Allocations))
 	wanted := make(map[planner.Allocation]string, len(p.Allocations))
+	for _, a := range p.Replaced() {
+		replaced[a] = true
+	}
 	for _, a := range p.Allocations {
-		replaced[planner.Allocation{Scope: a.Scope, Key: a.Key}] = true
 		wanted[planner.Allocation{Scope: a.Scope, Value: a.Value}] = a.Key
 	}
 	scopes, _, values := columns(p.Allocations)
@@ -204,10 +206,11 @@ const (
 
 // reserve writes the plan's allocations. What they replace goes first, for two may swap their values.
 func (j *journal) reserve(ctx context.Context, tx pgx.Tx) error {
-	scopes, keys, values := columns(j.plan.Allocations)
+	scopes, keys, _ := columns(j.plan.Replaced())
 	if _, err := tx.Exec(ctx, sqlReplaced, scopes, keys); err != nil {
 		return fmt.Errorf("replace allocations: %w", err)
 	}
+	scopes, keys, values := columns(j.plan.Allocations)
 	if _, err := tx.Exec(ctx, sqlReserve, scopes, keys, values, j.id); err != nil {
 		return fmt.Errorf("reserve allocations: %w", err)
 	}

@@ -89,8 +89,8 @@ func checkBase(ctx context.Context, tx *sql.Tx, p planner.Plan) error {
 // checkAllocations checks that what a plan allocates is free, or is another allocation's that the plan replaces.
 func checkAllocations(ctx context.Context, tx *sql.Tx, p planner.Plan) error {
 	replaced := make(map[planner.Allocation]bool, len(p.Allocations))
-	for _, a := range p.Allocations {
-		replaced[planner.Allocation{Scope: a.Scope, Key: a.Key}] = true
+	for _, a := range p.Replaced() {
+		replaced[a] = true
 	}
 	for _, a := range p.Allocations {
 		var key string
@@ -175,7 +175,7 @@ const sqlNoteTarget = `INSERT INTO targets (name, body) VALUES (?, ?) ON CONFLIC
 
 // reserve writes the plan's allocations. What they replace goes first, for two may swap their values.
 func (j *journal) reserve(ctx context.Context, tx *sql.Tx) error {
-	for _, a := range j.plan.Allocations {
+	for _, a := range j.plan.Replaced() {
 		if _, err := tx.ExecContext(ctx, sqlReplaced, a.Scope, a.Key); err != nil {
 			return fmt.Errorf("replace %s of %s: %w", a.Scope, a.Key, err)
 		}
