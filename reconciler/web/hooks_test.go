@@ -83,7 +83,7 @@ func TestHooks(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	web.Health(&reconciler.Loop{}, h).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	web.Health(&reconciler.Loop{Reconciler: &reconciler.Reconciler{}}, h).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for _, want := range []string{`{forge="gitea",result="told"} 3`, `result="replayed"} 1`, `result="unsigned"} 1`, `result="panicked"} 1`, `result="too_large"} 1`} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("the metrics lack %s", want)
