@@ -249,7 +249,7 @@ func (p *Signing) readApproval(repo *gogit.Repository, ref string, id, commit pl
 		return a, err
 	}
 	var tag object.Tag
-	if err := tag.Decode(o); err != nil {
+	if tag.Decode(o) != nil {
 		a.why = "it can't be read"
 		return a, nil
 	}

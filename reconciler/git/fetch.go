@@ -35,9 +35,12 @@ const (
 	rewritten = "refs/rewritten/" // where the branch was before its history was rewritten
 )
 
-// follow brings the branch to where it is at the remote. It reports whether it has moved.
+// follow brings the branch to where it is at the remote, and the approvals of its commits. It reports whether it has moved,
+// or more is approved.
 func (m *Mirror) follow(ctx context.Context) (moved bool, err error) {
+	var there map[string]plumbing.Hash
 	err = m.exchange(ctx, func(ctx context.Context, far uploadPack, refs *packp.AdvRefs) error {
+		there = refs.References
 		want, ok := refs.References[m.branch.String()]
 		at, err := m.Source.Head(ctx)
 		switch {
@@ -60,7 +63,11 @@ func (m *Mirror) follow(ctx context.Context) (moved bool, err error) {
 		moved = true
 		return m.setRef(m.branch, want)
 	})
-	return moved && err == nil, err
+	if err != nil {
+		return false, err
+	}
+	approved := m.followApprovals(ctx, m.newApprovals(there))
+	return moved || approved, nil
 }
 
 // keepRewritten keeps the commit where the branch was, unless the one where it is now leads to it: guards compare with it.
@@ -200,11 +207,14 @@ func (m *Mirror) bring(ctx context.Context, far uploadPack, refs *packp.AdvRefs,
 	return nil
 }
 
-// has reports whether a commit is here, with its folder.
+// has reports whether a commit is here, with its folder; of a tag, the commit that it names.
 func (m *Mirror) has(commit plumbing.Hash) bool {
 	repo, err := m.repository()
 	if err != nil {
 		return false
+	}
+	if tag, err := repo.TagObject(commit); err == nil && tag.TargetType == plumbing.CommitObject {
+		commit = tag.Target
 	}
 	c, err := repo.CommitObject(commit)
 	if err != nil {
@@ -232,8 +242,8 @@ func (m *Mirror) haves(ctx context.Context) []plumbing.Hash {
 	defer refs.Close()
 	seen, here := map[plumbing.Hash]bool{}, []plumbing.Hash{}
 	err = refs.ForEach(func(ref *plumbing.Reference) error {
-		if ref.Type() != plumbing.HashReference {
-			return nil
+		if ref.Type() != plumbing.HashReference || strings.HasPrefix(ref.Name().String(), ApprovalTags) {
+			return nil // what is approved is on the branch
 		}
 		n := 0
 		return walk(ctx, repo, ref.Hash(), seen, func(c *object.Commit) bool {

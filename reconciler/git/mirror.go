@@ -27,6 +27,7 @@ type Mirror struct {
 	client  *http.Client // nil: over SSH
 	log     *slog.Logger
 	hints   chan struct{}
+	vain    map[plumbing.Hash]int // how often tags were brought that can't be read; of who polls
 
 	mu    sync.Mutex
 	state reconciler.RemoteStatus
@@ -36,6 +37,8 @@ var (
 	_ reconciler.Source   = (*Mirror)(nil)
 	_ reconciler.Trailers = (*Mirror)(nil)
 	_ reconciler.Follower = (*Mirror)(nil)
+
+	_ reconciler.Authority = (*Mirror)(nil)
 )
 
 // OpenMirror opens the mirror in a folder, and makes it where there is none. One that has never been read is read at
@@ -57,7 +60,7 @@ func openMirror(r Remote, dir string, log *slog.Logger) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Mirror{remote: r, address: a, log: log, hints: make(chan struct{}, 1)}
+	m := &Mirror{remote: r, address: a, log: log, hints: make(chan struct{}, 1), vain: map[plumbing.Hash]int{}}
 	m.state = reconciler.RemoteStatus{URL: a.String(), Branch: r.Branch}
 	if a.scheme != "ssh" {
 		if m.client, err = newHTTPClient(r.CAFile); err != nil {
