@@ -3,6 +3,7 @@ package e2e
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type secretField struct {
 	after string               // text of the repository that the field is put behind
 	yaml  string               // the field; %s is what stands for its value
 	made  bool                 // it is generated; else it is in the encrypted file
+	of    string               // whose it is: a tenant, "-" for the platform
 	value func(s *site) string // as what needs it there has it
 	in    map[string]allowed   // folders of files that must hold it
 }
@@ -42,11 +44,14 @@ spec: {webroot: shop, schedule: "0 0 29 2 1", argv: ["true"]}
 const canaryNode = "web-1-1"
 
 var secretFields = []secretField{
-	{"site-password", "    SHOP_CURRENCY: EUR\n", "    SHOP_PASSWORD: %s\n", false, page("SHOP_PASSWORD"), webFiles},
-	{"site-token", "    SHOP_CURRENCY: EUR\n", "    SHOP_TOKEN: %s\n", true, page("SHOP_TOKEN"), webFiles},
-	{"valkey-password", "  instance: cache\n", "  password: %s\n", false, valkeyPassword, map[string]allowed{"/var/lib/hostctl/secrets/acme/valkeyuser/": "valkey-1-"}},
-	{"db-password", "  users:\n", "    - {name: given, privileges: readonly, password: %s}\n", false, passwordOf("given"), databaseFiles},
-	{"db-generated", "  users:\n", "    - {name: made, privileges: readonly, password: %s}\n", true, passwordOf("made"), databaseFiles},
+	{"site-password", "    SHOP_CURRENCY: EUR\n", "    SHOP_PASSWORD: %s\n", false, "acme", page("SHOP_PASSWORD"), webFiles},
+	{"site-token", "    SHOP_CURRENCY: EUR\n", "    SHOP_TOKEN: %s\n", true, "acme", page("SHOP_TOKEN"), webFiles},
+	{"valkey-password", "  instance: cache\n", "  password: %s\n", false, "acme", valkeyPassword, map[string]allowed{"/var/lib/hostctl/secrets/acme/valkeyuser/": "valkey-1-"}},
+	{"db-password", "  users:\n", "    - {name: given, privileges: readonly, password: %s}\n", false, "acme", passwordOf("given"), databaseFiles},
+	{"db-generated", "  users:\n", "    - {name: made, privileges: readonly, password: %s}\n", true, "acme", passwordOf("made"), databaseFiles},
+	{"tsig-key", "managed: {profile: dns", ", transfer: {to: [192.0.2.153], catalog: catalog.hosting.test, key: %s}", true, "-", tsigKey, map[string]allowed{
+		"/var/lib/hostctl/secrets/": "eu-1-dns-", "/var/lib/postgresql/data/": "eu-1-db-", // PowerDNS keeps its keys in its database
+	}},
 }
 
 var databaseFiles = map[string]allowed{"/var/lib/hostctl/secrets/": "db-1-"}
@@ -69,6 +74,16 @@ func passwordOf(user string) func(*site) string {
 		_, value, _ := strings.Cut(s.docker("exec", s.container("db-1-0"), "cat", "/var/lib/hostctl/secrets/acme/databaseuser/"+user+"/password"), "\n")
 		return value
 	}
+}
+
+// tsigKey is the key that the name servers sign transfers with, where they read it.
+func tsigKey(s *site) string {
+	text := s.docker("exec", "--user", "postgres", s.container("eu-1-db-0"), "psql", "--tuples-only", "--no-align", "--dbname", "pdns", "--command", "SELECT secret FROM tsigkeys")
+	value, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil {
+		return err.Error()
+	}
+	return string(value)
 }
 
 // page reads a variable of the shop as a visitor of its page has it printed.
@@ -155,7 +170,7 @@ func TestG11_ASecretIsWhereItIsReadAndNowhereElse(t *testing.T) {
 			c.set(f)
 			continue
 		}
-		c.hostctl("secret", "rotate", "--generated", "acme/"+f.name)
+		c.hostctl("secret", "rotate", "--generated", f.of+"/"+f.name)
 	}
 	c.plans("changed")
 	c.failing(func() { c.say("push", s.pushOnly("Other values")) })
@@ -229,13 +244,13 @@ func (c *canary) set(f secretField) {
 // show has a generated value shown, once.
 func (c *canary) show(f secretField) {
 	c.t.Helper()
-	out, err := c.Hostctl(c.t.Context(), "secret", "show", "acme/"+f.name)
+	out, err := c.Hostctl(c.t.Context(), "secret", "show", "--", f.of+"/"+f.name)
 	v := strings.TrimSuffix(out, "\n")
 	if err != nil || len(v) < 20 || v == c.values[f.name] {
 		c.t.Fatalf("secret show %s: %d bytes, %v", f.name, len(v), err)
 	}
 	c.value(f, v)
-	out, err = c.Hostctl(c.t.Context(), "secret", "show", "acme/"+f.name)
+	out, err = c.Hostctl(c.t.Context(), "secret", "show", "--", f.of+"/"+f.name)
 	if err == nil || !strings.Contains(out, "is shown once") {
 		c.t.Errorf("secret show %s, again: %v", f.name, err)
 	}
