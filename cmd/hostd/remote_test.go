@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,12 +67,29 @@ func TestFollowsRemote(t *testing.T) {
 	}
 	third := push("cid")
 	s.Break(gittest.Status(503))
-	startUntil(t, dir, "msg=watching", flags...)
+	hostd = startUntil(t, dir, "msg=watching", flags...)
 	awaitStatus(t, dir, func(s reconciler.Status) bool {
 		return s.Applied == second && s.Remote != nil && strings.Contains(s.Remote.Error, "503")
 	})
+	if page := metrics(t, hostd); !strings.Contains(page, "hostctl_remote_failing 1\n") || !strings.Contains(page, "hostctl_remote_read_timestamp_seconds 0\n") {
+		t.Errorf("the metrics don't say that it fails:\n%s", page)
+	}
 	s.Break(nil)
 	awaitStatus(t, dir, func(s reconciler.Status) bool { return s.Applied == third && s.Remote.Error == "" })
+}
+
+func metrics(t *testing.T, r running) string {
+	t.Helper()
+	res, err := http.Get("http://" + r.health + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	page, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(page)
 }
 
 // awaitStatus waits until hostd says that something is so.

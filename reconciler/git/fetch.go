@@ -72,7 +72,7 @@ func (m *Mirror) follow(ctx context.Context) (moved bool, err error) {
 
 // keepRewritten keeps the commit where the branch was, unless the one where it is now leads to it: guards compare with it.
 func (m *Mirror) keepRewritten(ctx context.Context, was, is string) error {
-	if was == "" {
+	if was == "" || !m.has(plumbing.NewHash(was)) {
 		return nil
 	}
 	switch relation, err := m.Relation(ctx, was, is); {
@@ -171,7 +171,7 @@ func (m *Mirror) exchange(ctx context.Context, fn func(context.Context, uploadPa
 	if err == nil {
 		err = fn(ctx, far, refs)
 	}
-	return cause(ctx, errors.Join(err, far.close()))
+	return cause(ctx, errors.Join(err, far.close(err != nil)))
 }
 
 func (m *Mirror) dial(ctx context.Context, p *patience) (uploadPack, error) {

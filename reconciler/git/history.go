@@ -75,33 +75,16 @@ func (s *Source) relation(ctx context.Context, a, b plumbing.Hash) (reconciler.R
 	if _, err := repo.CommitObject(a); errors.Is(err, plumbing.ErrObjectNotFound) {
 		return reconciler.Diverged, nil
 	}
-	// A commit has no descendant among its ancestors, so the second walk need not enter what the first one saw.
-	seen := map[plumbing.Hash]bool{}
-	found, err := reaches(ctx, repo, b, a, seen)
-	if err != nil {
+	p, err := paint(ctx, repo, a, b)
+	switch {
+	case err != nil:
 		return "", notFound(err)
-	}
-	if found {
+	case p.colours[a] == ofBoth:
 		return reconciler.Ahead, nil
-	}
-	delete(seen, b)
-	if found, err = reaches(ctx, repo, a, b, seen); err != nil {
-		return "", notFound(err)
-	}
-	if found {
+	case p.colours[b] == ofBoth:
 		return reconciler.Behind, nil
 	}
 	return reconciler.Diverged, nil
-}
-
-// reaches reports whether to is an ancestor of from. It adds what it visits to seen and enters nothing that is in there.
-func reaches(ctx context.Context, repo *gogit.Repository, from, to plumbing.Hash, seen map[plumbing.Hash]bool) (bool, error) {
-	found := false
-	err := walk(ctx, repo, from, seen, func(c *object.Commit) bool {
-		found = c.Hash == to
-		return !found
-	})
-	return found, err
 }
 
 // Between returns the commits that b has and a doesn't, the newest first: those whose trailers count when b follows a.

@@ -318,6 +318,7 @@ func TestMirrorHangs(t *testing.T) {
 	}
 	r.Break(nil)
 	untilHead(t, m, want)
+	until(t, m, "that no request hangs on", func() bool { return r.Hanging() == 0 })
 }
 
 // The token is read anew when it is used.

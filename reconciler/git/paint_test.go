@@ -9,10 +9,12 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"pgregory.net/rapid"
+
+	"hostctl/reconciler"
 )
 
 // Of random histories, what is between two commits is what one has and the other hasn't. Where times are wrong nothing that
-// is new is missed.
+// is new is missed, and how the two stand to each other is still told as it is.
 func TestBetweenRandomHistories(t *testing.T) {
 	dir := t.TempDir()
 	if err := Init(dir); err != nil {
@@ -44,6 +46,18 @@ func TestBetweenRandomHistories(t *testing.T) {
 		infos, err := s.Between(t.Context(), a.String(), b.String())
 		if err != nil {
 			t.Fatal(err)
+		}
+		want := reconciler.Diverged
+		switch {
+		case a == b:
+			want = reconciler.Same
+		case has[b][a]:
+			want = reconciler.Ahead
+		case has[a][b]:
+			want = reconciler.Behind
+		}
+		if got, err := s.Relation(t.Context(), a.String(), b.String()); err != nil || got != want {
+			t.Errorf("%s is %s of %s, %v; want %s", b, got, a, err, want)
 		}
 		var got []string
 		for _, c := range infos {

@@ -102,7 +102,12 @@ func (h *overHTTP) send(request []byte) (io.ReadCloser, error) {
 }
 
 // close implements uploadPack.
-func (h *overHTTP) close() error { return nil }
+func (h *overHTTP) close(failed bool) error {
+	if failed {
+		h.client.CloseIdleConnections()
+	}
+	return nil
+}
 
 // do sends a request and returns a response of status 200.
 func (h *overHTTP) do(method, at string, body []byte) (*http.Response, error) {

@@ -50,7 +50,7 @@ func dialSSH(ctx context.Context, p *patience, r Remote, a address) (*overSSH, e
 	}
 	s.client = ssh.NewClient(c, channels, requests)
 	if err := s.start(a.path); err != nil {
-		return nil, errors.Join(err, discard(s.close()))
+		return nil, errors.Join(err, discard(s.close(true)))
 	}
 	return s, nil
 }
@@ -106,7 +106,7 @@ func (s *overSSH) send(request []byte) (io.ReadCloser, error) {
 }
 
 // close implements uploadPack.
-func (s *overSSH) close() error {
+func (s *overSSH) close(bool) error {
 	if s.in != nil && !s.sent {
 		_ = pktline.NewEncoder(s.in).Flush() // nothing is wanted
 	}

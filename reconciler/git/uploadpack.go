@@ -22,8 +22,8 @@ type uploadPack interface {
 	references() (*packp.AdvRefs, error)
 	// send sends a request, and returns what comes of it.
 	send(request []byte) (io.ReadCloser, error)
-	// close ends the conversation.
-	close() error
+	// close ends the conversation; one that has failed leaves no connection for the next.
+	close(failed bool) error
 }
 
 const (

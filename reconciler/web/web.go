@@ -63,6 +63,7 @@ func metrics(l *reconciler.Loop, more []prometheus.Collector) http.Handler {
 	gauge("failures", "Failures since hostd started.", func(s reconciler.Status) float64 { return float64(s.Failed) })
 	gauge("impossible_states", "Records of the inventory that can't be: a fault of hostctl's.", func(s reconciler.Status) float64 { return float64(len(s.Impossible)) })
 	driftMetrics(reg, l)
+	remoteMetrics(reg, l)
 	reg.MustRegister(nodeCollector{l})
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})

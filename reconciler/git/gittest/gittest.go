@@ -39,6 +39,7 @@ type Server struct {
 	mu       sync.Mutex
 	requests []string
 	fault    Fault
+	hanging  int
 }
 
 // Fault answers a request instead of the server, or returns false and leaves it to the server.
@@ -129,12 +130,27 @@ func (s *Server) Requests() []string {
 
 // Hang is a fault: the request is answered by nothing, until its client goes or the test ends.
 func (s *Server) Hang(_ http.ResponseWriter, r *http.Request) bool {
+	s.hangs(1)
+	defer s.hangs(-1)
 	_, _ = io.Copy(io.Discard, r.Body) // else the server doesn't notice that the client has gone
 	select {
 	case <-r.Context().Done():
 	case <-s.closed:
 	}
 	return true
+}
+
+func (s *Server) hangs(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hanging += n
+}
+
+// Hanging returns how many requests hang now, whose clients still wait.
+func (s *Server) Hanging() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hanging
 }
 
 // Status returns a fault: each request is answered with a status, as 503.
