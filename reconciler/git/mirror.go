@@ -16,6 +16,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"hostctl/reconciler"
+	"hostctl/schema"
 )
 
 // Mirror follows a branch of a remote repository in a bare repository on this machine. It is read as any Source: while
@@ -49,7 +50,7 @@ func OpenMirror(ctx context.Context, r Remote, dir string, log *slog.Logger) (*M
 		return nil, fmt.Errorf("open the mirror %s: %w", dir, err)
 	}
 	if _, err := m.Source.Head(ctx); err != nil {
-		m.poll(ctx)
+		_, _ = m.poll(ctx) // which logs and keeps what is wrong
 	}
 	return m, ctx.Err()
 }
@@ -151,6 +152,15 @@ func (m *Mirror) Head(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("branch %s of %s was never read", m.remote.Branch, m.address)
 	}
 	return "", fmt.Errorf("branch %s of %s: %w", m.remote.Branch, m.address, reconciler.ErrNoCommit)
+}
+
+// Tree implements reconciler.Source. A commit that isn't here may have been pushed just now: then the remote is looked at.
+func (m *Mirror) Tree(ctx context.Context, commit string) (schema.Tree, error) {
+	tree, err := m.Source.Tree(ctx, commit)
+	if errors.Is(err, ErrNoRevision) {
+		m.Hint()
+	}
+	return tree, err
 }
 
 // Remote implements reconciler.Follower.

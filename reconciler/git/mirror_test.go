@@ -155,6 +155,16 @@ func TestMirror(t *testing.T) {
 	if _, err := m.Tree(t.Context(), second); err != nil {
 		t.Errorf("what was applied before can't be read: %v", err)
 	}
+	third := r.Commit("third")
+	r.Push("HEAD:main")
+	deadline := time.After(time.Minute)
+	for _, err := m.Tree(t.Context(), third); err != nil; _, err = m.Tree(t.Context(), third) { // who asks for it has it fetched
+		select {
+		case <-deadline:
+			t.Fatal(err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 	gittest.Git(t, r.dir, "fsck", "--full", "--strict")
 	if s := m.Remote(); s.Error != "" || s.Read.IsZero() || s.URL != r.how.URL {
 		t.Errorf("it tells %+v", s)
@@ -281,7 +291,7 @@ func TestG08_RemoteNeverRead(t *testing.T) {
 	untilHead(t, m, r.first)
 
 	gittest.New(t, filepath.Dir(r.Bare), "empty.git")
-	r.how.URL, r.dir = r.Server.URL+"/empty.git", filepath.Join(t.TempDir(), "m")
+	r.how.URL, r.dir = r.URL+"/empty.git", filepath.Join(t.TempDir(), "m")
 	if head, err := r.open(t).Head(t.Context()); !errors.Is(err, reconciler.ErrNoCommit) {
 		t.Errorf("an empty one: %q, %v; want %v", head, err, reconciler.ErrNoCommit)
 	}
