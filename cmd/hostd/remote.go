@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"time"
 
 	"hostctl/reconciler/git"
@@ -34,6 +35,9 @@ func (c remote) of(repo, branch string) (*git.Remote, error) {
 			return nil, errors.New("--repo is a folder of this machine; leave --repo-token and the like, and --poll, out, or name a URL")
 		}
 		return nil, nil
+	}
+	if c.Poll != 0 && c.Poll < time.Second {
+		return nil, fmt.Errorf("--poll %s: want at least 1s", c.Poll)
 	}
 	r := &git.Remote{
 		URL: repo, Branch: branch, TokenFile: c.Token, Username: c.User, CAFile: c.CA,

@@ -191,9 +191,6 @@ func (r Remote) check() (address, error) {
 	} else if r.SSHKeyFile != "" || r.KnownHostsFile != "" {
 		errs = append(errs, fmt.Errorf("--repo-ssh-key and --repo-known-hosts are for ssh, and this URL is of %s; leave them out", a.scheme))
 	}
-	if r.Every < 0 || r.Every > 0 && r.Every < time.Second {
-		errs = append(errs, fmt.Errorf("--poll %s: want at least 1s", r.Every))
-	}
 	return a, errors.Join(errs...)
 }
 

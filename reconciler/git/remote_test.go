@@ -76,7 +76,7 @@ func TestRemoteCheck(t *testing.T) {
 		want   []string
 	}{
 		{Remote{URL: "ssh://git.example/a.git", TokenFile: "t"}, []string{"--repo-ssh-key", "--repo-known-hosts", "--repo-token"}},
-		{Remote{URL: "https://git.example/a.git", SSHKeyFile: "k", Every: 1}, []string{"--repo-ssh-key and", "--poll 1ns"}},
+		{Remote{URL: "https://git.example/a.git", SSHKeyFile: "k"}, []string{"--repo-ssh-key and"}},
 		{Remote{URL: "https://git.example/a.git"}, nil},
 	} {
 		err := c.remote.Check()
