@@ -155,7 +155,7 @@ func TestMirrorSSH(t *testing.T) {
 	put(t, key, string(private))
 	line := knownhosts.Line([]string{knownhosts.Normalize(s.addr())}, s.host.PublicKey())
 	put(t, known, "# the forge\n"+line+"\n")
-	how := git.Remote{URL: "ssh://git@" + s.addr() + "/platform.git", SSHKeyFile: key, KnownHostsFile: known, Every: time.Hour, Stall: time.Second}
+	how := git.Remote{URL: "ssh://git@" + s.addr() + "/platform.git", SSHKeyFile: key, KnownHostsFile: known, Every: time.Hour}
 	open := func(t *testing.T) *git.Mirror {
 		t.Helper()
 		m, err := git.OpenMirror(t.Context(), how, filepath.Join(t.TempDir(), "m"), slog.New(slog.DiscardHandler))
@@ -207,6 +207,7 @@ func TestMirrorSSH(t *testing.T) {
 	if got := open(t).Remote().Error; !strings.Contains(got, "does not appear to be a git repository") {
 		t.Errorf("without a repository: %q", got)
 	}
+	how.Stall = time.Second
 	s.hang = make(chan struct{})
 	if got := open(t).Remote().Error; !strings.Contains(got, "cut, for nothing came for 1s") {
 		t.Errorf("it hangs: %q", got)
