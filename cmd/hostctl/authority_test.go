@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -95,4 +96,42 @@ func (p place) commit(message string) {
 func (p place) pastTheHook() {
 	p.t.Helper()
 	p.mustGit("--git-dir", p.repo+".git", "fetch", "--quiet", "--force", p.repo, "HEAD:refs/heads/main")
+}
+
+// The last lines of a push say that all is applied, and when it isn't, what failed and what to do.
+func TestPushTellsTheOutcome(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.applied()
+	hostd := p.answering()
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = hostd.loop.Run(ctx) // it ends when it is told to
+	}()
+	defer func() { stop(); <-ended }()
+
+	p.edit("tenants/t1/t.yaml", tenantFile("t1", 1))
+	p.commit("A tenant")
+	if out, err := p.git("push", "--quiet", "origin", "HEAD:main"); err != nil || !strings.Contains(out, "remote: Plan: ") || !regexp.MustCompile(`remote: success: Applied [0-9]+ changes in [0-9.]+m?s\.`).MatchString(out) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	p.edit("notes.txt", "nothing that is read")
+	p.commit("Nothing")
+	if out, err := p.git("push", "--quiet", "origin", "HEAD:main"); err != nil || !strings.Contains(out, "remote: success: Applied; nothing had to be changed.") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	p.write("web-1-0.fails", "the disk is full")
+	p.edit("tenants/t2/t.yaml", tenantFile("t2", 1))
+	p.commit("Another tenant")
+	out, err := p.git("push", "--quiet", "origin", "HEAD:main")
+	if err != nil {
+		t.Errorf("git takes the push, whatever becomes of it: %v", err)
+	}
+	for _, want := range []string{"remote: error: ", "changes failed", "user/web-1-0/t2", "the disk is full", "next attempt in", "remote: hint: hostd tries again by itself"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the push doesn't say %q:\n%s", want, out)
+		}
+	}
 }

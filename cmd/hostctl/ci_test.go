@@ -122,14 +122,10 @@ func testGitLab(t *testing.T, p proposed, w workflow) {
 	if r := w.Hostctl.Rules; len(r) != 1 || r[0]["if"] != `$CI_PIPELINE_SOURCE == "merge_request_event"` || w.Hostctl.Variables["GIT_DEPTH"] != "0" {
 		t.Errorf("rules %v, variables %v", r, w.Hostctl.Variables)
 	}
-	var steps []string
-	for _, line := range w.Hostctl.Script {
-		steps = append(steps, line)
-	}
 	for _, bad := range []bool{false, true} {
 		c := p.ci(t, bad)
 		c.vars["CI_MERGE_REQUEST_TARGET_BRANCH_NAME"], c.vars["CI_COMMIT_SHA"] = "main", c.head
-		c.runs(steps)
+		c.runs(w.Hostctl.Script)
 		for _, file := range w.Hostctl.Artifacts.Paths {
 			c.wants(file, c.want())
 		}

@@ -69,11 +69,10 @@ func (o *options) pushedApprovals(ctx context.Context, state string, moves []mov
 	if !slices.ContainsFunc(moves, func(m move) bool { return strings.HasPrefix(m.ref, git.ApprovalTags) }) {
 		return nil
 	}
-	hostd, err := web.Dial(ctx, filepath.Join(state, web.SocketName))
-	if err != nil {
-		return nil // it looks when it starts
+	if hostd, err := web.Dial(ctx, filepath.Join(state, web.SocketName)); err == nil {
+		return hostd.Wake(ctx)
 	}
-	return hostd.Wake(ctx)
+	return nil // it looks when it starts
 }
 
 // followPush prints the plan and the run of a commit. The push itself has succeeded already: what goes wrong is told,
