@@ -242,6 +242,16 @@ func FencedText(text string) string {
 	return fenced("text", lines)
 }
 
+// FencedPart is FencedText in at most limit bytes; 0 is no limit.
+func FencedPart(text string, limit int) string {
+	out := FencedText(text)
+	for limit > 0 && len(out) > limit && len(text) > 1 {
+		text = strings.ToValidUTF8(text[:len(text)*3/4], "")
+		out = FencedText(text + "\n…")
+	}
+	return out
+}
+
 // shortened cuts a long line.
 func shortened(s string) string {
 	if utf8.RuneCountInString(s) <= longLine {

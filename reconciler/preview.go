@@ -7,7 +7,6 @@ import (
 	"io"
 	"regexp"
 	"slices"
-	"strings"
 
 	"hostctl/planner"
 	"hostctl/schema"
@@ -120,13 +119,14 @@ func (v Preview) same() bool {
 }
 
 func (v Preview) title() string {
-	return fmt.Sprintf("What this change does, %s to %s", short(v.Base), short(v.Head))
+	return fmt.Sprintf("%s, %s to %s", previewChange, short(v.Base), short(v.Head))
 }
 
 const (
-	previewSame = "Applied now, it does just that."
-	previewNow  = "What applying it now would do"
-	previewNot  = "Applied now, it would be refused"
+	previewChange = "What this change does"
+	previewSame   = "Applied now, it does just that."
+	previewNow    = "What applying it now would do"
+	previewNot    = "Applied now, it would be refused"
 
 	previewAlone = "Planned from the two commits alone: what applying it now would do depends on what is live."
 )
@@ -163,7 +163,7 @@ func (v Preview) Markdown(w io.Writer, limit int) error {
 		each = (limit - titles) / 2
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "### %s\n\n", v.title())
+	fmt.Fprintf(&b, "### %s\n\n", previewChange)
 	if err := v.Change.Markdown(&b, each); err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (v Preview) Markdown(w io.Writer, limit int) error {
 	case v.Alone:
 		fmt.Fprintf(&b, "\n%s\n", previewAlone)
 	case v.Refused != nil:
-		fmt.Fprintf(&b, "\n### %s\n\n%s", previewNot, fencedPart(v.Refused.Error(), each))
+		fmt.Fprintf(&b, "\n### %s\n\n%s", previewNot, planner.FencedPart(v.Refused.Error(), each))
 	case v.same():
 		fmt.Fprintf(&b, "\n%s\n", previewSame)
 	default:
@@ -182,14 +182,4 @@ func (v Preview) Markdown(w io.Writer, limit int) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
-}
-
-// fencedPart is a text as code, in at most limit bytes; 0 is no limit.
-func fencedPart(text string, limit int) string {
-	out := planner.FencedText(text)
-	for limit > 0 && len(out) > limit && len(text) > 1 {
-		text = strings.ToValidUTF8(text[:len(text)*3/4], "")
-		out = planner.FencedText(text + "\n…")
-	}
-	return out
 }

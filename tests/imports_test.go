@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"reconciler/inventory":    {"reconciler", "reconciler/inventory/..."},
 	"reconciler/web":          {"reconciler", "executors", "planner", "schema"},
 	"reconciler/outbox":       {},
-	"reconciler/forge":        {},
+	"reconciler/forge":        {"reconciler", "reconciler/git", "reconciler/outbox", "planner", "schema"},
 	"migrations":              {},
 	"examples":                {},
 	"cmd/...":                 {"..."},
@@ -43,6 +43,8 @@ var mayImport = map[string][]string{
 	"tests/...":               {"..."},
 	// The parts of the agent: each one program of the node.
 	"agent/...": {"executors", "planner", "schema", "schema/schedule", "agent/..."},
+	// A far side for tests.
+	"reconciler/forge/forgetest": {"reconciler/forge", "reconciler/git/gittest"},
 	// The inventory's stores know each other as little as executors do.
 	"reconciler/inventory/record":        {"reconciler", "executors", "planner", "schema"},
 	"reconciler/inventory/sqlite":        {"reconciler", "reconciler/inventory/record", "executors", "planner", "schema", "migrations"},

@@ -19,9 +19,16 @@ type Repo struct {
 // New makes an empty bare repository of a name, as "platform.git", below a folder, and a work tree elsewhere.
 func New(t testing.TB, root, name string) *Repo {
 	t.Helper()
-	r := &Repo{t: t, Bare: filepath.Join(root, name), Work: filepath.Join(t.TempDir(), "work")}
-	Git(t, root, "init", "--quiet", "--bare", "--initial-branch=main", r.Bare)
-	Git(t, root, "init", "--quiet", "--initial-branch=main", r.Work)
+	bare := filepath.Join(root, name)
+	Git(t, root, "init", "--quiet", "--bare", "--initial-branch=main", bare)
+	return At(t, bare)
+}
+
+// At makes an empty work tree of a bare repository that is there.
+func At(t testing.TB, bare string) *Repo {
+	t.Helper()
+	r := &Repo{t: t, Bare: bare, Work: filepath.Join(t.TempDir(), "work")}
+	Git(t, bare, "init", "--quiet", "--initial-branch=main", r.Work)
 	Git(t, r.Work, "remote", "add", "origin", r.Bare)
 	return r
 }
@@ -50,6 +57,13 @@ func (r *Repo) Commit(message string) string {
 func (r *Repo) Push(args ...string) {
 	r.t.Helper()
 	r.Git(append([]string{"push", "--quiet", "origin"}, args...)...)
+}
+
+// Has reports whether the bare repository has a commit.
+func (r *Repo) Has(commit string) bool {
+	cmd := exec.CommandContext(r.t.Context(), "git", "cat-file", "-e", commit+"^{commit}")
+	cmd.Dir, cmd.Env = r.Bare, Env()
+	return cmd.Run() == nil
 }
 
 // Git runs git in the work tree and returns what it prints.
