@@ -27,6 +27,8 @@ type config struct {
 
 	Webhooks webhooks
 	Remote   remote
+
+	PullRequests pullRequests
 }
 
 // flags are the command line's way of setting a config.
@@ -46,6 +48,7 @@ func (c *config) flags() *flag.FlagSet {
 	f.DurationVar(&c.Lease, "lease", c.Lease, "how long a hostd leads without a sign of life: a `time` (HOSTD_LEASE)")
 	c.Webhooks.flags(f)
 	c.Remote.flags(f)
+	c.PullRequests.flags(f)
 	return f
 }
 
@@ -75,7 +78,7 @@ func readConfig(args []string) (config, error) {
 		return c, fmt.Errorf("--lease %s: want at least 1s", c.Lease)
 	}
 	_, err := c.Remote.of(c.Repo, c.Branch)
-	return c, err
+	return c, errors.Join(err, c.PullRequests.check())
 }
 
 // help is what hostd --help prints.

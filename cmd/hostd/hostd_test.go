@@ -36,7 +36,7 @@ func TestReadConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := config{Repo: "/srv/config.git", Branch: "main", State: "/from/environment", Listen: c.Listen, LookEvery: time.Minute, ObserveEvery: time.Minute, Lease: 10 * time.Second}
+	want := config{Repo: "/srv/config.git", Branch: "main", State: "/from/environment", Listen: c.Listen, LookEvery: time.Minute, ObserveEvery: time.Minute, Lease: 10 * time.Second, PullRequests: c.PullRequests}
 	if c != want {
 		t.Errorf("%+v, want %+v", c, want)
 	}

@@ -135,7 +135,11 @@ func serve(ctx context.Context, c config, t *term, health *health, loop *reconci
 	if err != nil {
 		return err
 	}
-	hooks, err := c.Webhooks.handler(hinted(loop), platform.Log)
+	previews, err := c.previews(ctx, t, platform)
+	if err != nil {
+		return err
+	}
+	hooks, err := c.Webhooks.handler(hinted(loop, previews), platform.Log)
 	if err != nil {
 		return err
 	}
@@ -143,6 +147,7 @@ func serve(ctx context.Context, c config, t *term, health *health, loop *reconci
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return serveHTTP(ctx, local, web.Local(loop)) })
 	g.Go(func() error { return loop.Run(ctx) })
+	g.Go(func() error { return preview(ctx, previews, platform.Source) })
 	g.Go(func() error { return platform.WatchEngines(ctx, loop.Targets, loop.Look) })
 	g.Go(func() error { return platform.Store.Watch(ctx, loop.Wake) })
 	platform.Log.Info("watching", "repo", c.Repo, "branch", c.Branch, "state", c.State, "health", health.address)

@@ -106,11 +106,17 @@ func public(loop *reconciler.Loop, hooks *web.HookHandler) http.Handler {
 	return mux
 }
 
-// hinted looks where a webhook has hinted. A repository elsewhere is asked at once; of one that is here the loop looks.
-func hinted(loop *reconciler.Loop) func(forge.Hint) {
+// hinted looks where a webhook has hinted. A repository elsewhere is asked at once; of one that is here the loop looks. A
+// branch that moves matters to all pull requests.
+func hinted(loop *reconciler.Loop, previews *forge.Previews) func(forge.Hint) {
 	look := loop.Wake
 	if remote, ok := loop.Reconciler.Source.(interface{ Hint() }); ok {
 		look = remote.Hint
 	}
-	return func(forge.Hint) { look() }
+	return func(h forge.Hint) {
+		look()
+		if previews != nil && (h.Pull > 0 || h.Branch == previews.Branch) {
+			previews.Look(h.Pull)
+		}
+	}
 }
