@@ -27,11 +27,14 @@ func New(t testing.TB, root, name string) *Repo {
 // At makes an empty work tree of a bare repository that is there.
 func At(t testing.TB, bare string) *Repo {
 	t.Helper()
-	r := &Repo{t: t, Bare: bare, Work: filepath.Join(t.TempDir(), "work")}
+	r := Of(t, bare, filepath.Join(t.TempDir(), "work"))
 	Git(t, bare, "init", "--quiet", "--initial-branch=main", r.Work)
 	Git(t, r.Work, "remote", "add", "origin", r.Bare)
 	return r
 }
+
+// Of is a bare repository and a work tree that are there. The work tree's remote origin must be the repository.
+func Of(t testing.TB, bare, work string) *Repo { return &Repo{t: t, Bare: bare, Work: work} }
 
 // Write writes a file of the work tree.
 func (r *Repo) Write(path, text string) {
