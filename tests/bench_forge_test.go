@@ -80,7 +80,7 @@ func (p *largePlatform) benchPullRequests(b *testing.B, behind bool) {
 		post(b, hook.URL+"/hooks/github", fmt.Sprintf(`{"action":"synchronize","number":1,"after":%q,"repository":{"full_name":%q}}`, head, forgetest.Project))
 		waitForStatus(b, far, head)
 	}
-	b.ReportMetric((processorTime(b) - before).Seconds()/float64(n), "cpu-s/op")
+	b.ReportMetric((processorTime(b)-before).Seconds()/float64(n), "cpu-s/op")
 }
 
 const hookSecret = "the secret of a benchmark"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"hostctl/reconciler/outbox"
@@ -140,37 +141,42 @@ func (p *Previews) tellComment(ctx context.Context, r record) error {
 	if r.Text == "" || r.Told.Text == r.Text && !r.Verify {
 		return nil
 	}
-	id, err := p.comment(ctx, r)
+	there, err := p.comment(ctx, r)
 	switch {
 	case err != nil:
 		return err
-	case id == 0:
-		if id, err = p.Forge.AddComment(ctx, r.Number, r.Comment); err != nil {
-			return err
-		}
-	case r.Told.Text != r.Text:
-		if err := p.Forge.EditComment(ctx, r.Number, id, r.Comment); err != nil {
-			return err
-		}
+	case there.ID == 0:
+		there.ID, err = p.Forge.AddComment(ctx, r.Number, r.Comment)
+	case r.Told.Text != r.Text && !sameText(there.Body, r.Comment):
+		err = p.Forge.EditComment(ctx, r.Number, there.ID, r.Comment)
+	}
+	if err != nil {
+		return err
 	}
 	return p.amend(r.Number, func(now *record) {
-		now.Told.Comment, now.Told.Text = id, r.Text
+		now.Told.Comment, now.Told.Text = there.ID, r.Text
 		now.Verify = false
 	})
 }
 
-// comment returns the id of the comment that is there, 0 where there is none. A comment that is known may have been
+// comment returns the comment that is there; its id is 0 where there is none. A comment that is known may have been
 // deleted, and one that isn't may be there: of a state folder that was lost, or of a request whose answer was.
-func (p *Previews) comment(ctx context.Context, r record) (int64, error) {
+func (p *Previews) comment(ctx context.Context, r record) (Comment, error) {
 	if r.Told.Comment != 0 {
-		_, err := p.Forge.Comment(ctx, r.Number, r.Told.Comment)
+		c, err := p.Forge.Comment(ctx, r.Number, r.Told.Comment)
 		if !errors.Is(err, ErrNotFound) {
-			return r.Told.Comment, err
+			return c, err
 		}
 	}
 	found, err := p.Forge.FindComment(ctx, r.Number, p.marker())
 	if errors.Is(err, ErrNotFound) {
-		return 0, nil
+		return Comment{}, nil
 	}
-	return found.ID, err
+	return found, err
+}
+
+// sameText reports whether a forge has a comment as it was sent: some change the ends of its lines.
+func sameText(a, b string) bool {
+	normal := func(s string) string { return strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n")) }
+	return normal(a) == normal(b)
 }

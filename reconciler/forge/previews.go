@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,13 +20,11 @@ import (
 
 // Repository is the config repository, as far as previews need it: a git.Mirror is one.
 type Repository interface {
-	// Fetch brings references of the forge's repository here, each under its git.PreviewRef. One that isn't there is
-	// git.ErrNoRef, after the others were brought.
-	Fetch(ctx context.Context, refs ...string) error
+	// Fetch brings references of the forge's repository here, and returns their commits. One that isn't there is missing in
+	// the answer.
+	Fetch(ctx context.Context, refs ...string) (map[string]string, error)
 	// Forget says that references which were fetched aren't needed any more.
-	Forget(refs ...string) error
-	// Resolve returns the commit of a revision, or git.ErrNoRevision.
-	Resolve(ctx context.Context, rev string) (string, error)
+	Forget(ctx context.Context, refs ...string) error
 	// Merge merges head into base, and moves no branch.
 	Merge(ctx context.Context, base, head string) (git.Merged, error)
 }
@@ -38,18 +35,22 @@ var _ Repository = (*git.Mirror)(nil)
 type Here struct{ *git.Source }
 
 // Fetch implements Repository.
-func (Here) Fetch(context.Context, ...string) error { return nil }
+func (h Here) Fetch(ctx context.Context, refs ...string) (map[string]string, error) {
+	commits := map[string]string{}
+	for _, ref := range refs {
+		commit, err := h.Resolve(ctx, ref)
+		switch {
+		case err == nil:
+			commits[ref] = commit
+		case !errors.Is(err, git.ErrNoRevision):
+			return nil, err
+		}
+	}
+	return commits, nil
+}
 
 // Forget implements Repository. The references are the forge's own.
-func (Here) Forget(...string) error { return nil }
-
-// Resolve implements Repository.
-func (h Here) Resolve(ctx context.Context, rev string) (string, error) {
-	if ref, ok := strings.CutPrefix(rev, git.PreviewRef("refs/")); ok {
-		rev = "refs/" + ref
-	}
-	return h.Source.Resolve(ctx, rev)
-}
+func (Here) Forget(context.Context, ...string) error { return nil }
 
 // Planner plans what is only proposed: reconciler.Reconciler is one.
 type Planner interface {
@@ -213,20 +214,18 @@ func (p *Previews) look(ctx context.Context, all bool, due []int) error {
 	for _, pr := range open {
 		refs = append(refs, p.Forge.Ref(pr.Number))
 	}
-	if err := p.Repository.Fetch(ctx, refs...); err != nil && !errors.Is(err, git.ErrNoRef) {
+	commits, err := p.Repository.Fetch(ctx, refs...)
+	if err != nil {
 		return fmt.Errorf("fetch pull requests: %w", err)
 	}
-	base, err := p.Repository.Resolve(ctx, git.PreviewRef(branch))
-	if err != nil {
-		return fmt.Errorf("read the branch: %w", err)
+	base := commits[branch]
+	if base == "" {
+		return fmt.Errorf("fetch pull requests: the repository has no branch %s", p.Branch)
 	}
 	for _, pr := range open {
-		head, err := p.Repository.Resolve(ctx, git.PreviewRef(p.Forge.Ref(pr.Number)))
-		if errors.Is(err, git.ErrNoRevision) {
+		head := commits[p.Forge.Ref(pr.Number)]
+		if head == "" {
 			continue // it was closed meanwhile
-		}
-		if err != nil {
-			return fmt.Errorf("read pull request %d: %w", pr.Number, err)
 		}
 		if head != pr.Head {
 			time.AfterFunc(soon, func() { p.Look(pr.Number) }) // a forge moves its references a moment after it tells
@@ -254,7 +253,7 @@ func (p *Previews) ask(ctx context.Context, all bool, due []int) ([]PullRequest,
 			pr, err := p.Forge.PullRequest(ctx, n)
 			switch {
 			case errors.Is(err, ErrNotFound), err == nil && (!pr.Open || pr.Base != p.Branch):
-				err = p.forget(n)
+				err = p.forget(ctx, n)
 			case err == nil:
 				open = append(open, pr)
 			}
@@ -278,7 +277,7 @@ func (p *Previews) ask(ctx context.Context, all bool, due []int) ([]PullRequest,
 		delete(gone, pr.Number)
 	}
 	for n := range gone {
-		if err := p.forget(n); err != nil {
+		if err := p.forget(ctx, n); err != nil {
 			return nil, err
 		}
 	}
@@ -286,12 +285,12 @@ func (p *Previews) ask(ctx context.Context, all bool, due []int) ([]PullRequest,
 }
 
 // forget removes what is known of a pull request that is no more.
-func (p *Previews) forget(number int) error {
+func (p *Previews) forget(ctx context.Context, number int) error {
 	known, err := p.drop(number)
 	if err != nil || !known {
 		return err
 	}
-	if err := p.Repository.Forget(p.Forge.Ref(number)); err != nil {
+	if err := p.Repository.Forget(ctx, p.Forge.Ref(number)); err != nil {
 		return fmt.Errorf("forget pull request %d: %w", number, err)
 	}
 	return nil
