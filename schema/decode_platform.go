@@ -61,6 +61,7 @@ func decodePlatform(d *decoder, spec *yaml.Node) any {
 		Unmanaged:   UnmanagedPolicy(d.plain(child(child(spec, "defaults"), "unmanagedRecords"))),
 	}
 	d.unique(child(spec, "nameservers"), p.Nameservers)
+	p.Notifications = d.notifications(child(spec, "notifications"))
 	p.MailServers = list(d, child(child(spec, "mail"), "servers"), ParseHostname)
 	d.unique(child(child(spec, "mail"), "servers"), p.MailServers)
 	return p

@@ -113,6 +113,8 @@ type Platform struct {
 	Unmanaged   UnmanagedPolicy        // of Zones that don't say
 	Signing     []SigningRule          // whose signatures commits must carry
 	Approvals   []ApprovalRule         // who must have approved commits
+
+	Notifications []Notification // in the order of the file
 }
 
 // Range is an inclusive range of numbers: First to Last.

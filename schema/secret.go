@@ -157,6 +157,7 @@ func (l *loader) secrets(c *catalog) {
 		}
 	}
 	l.linkTransfers(c)
+	l.linkNotifications(c)
 	for _, d := range c.certificates.list {
 		d.v.Key = l.resolve(c, &d.origin, "spec.custom.keyRef", d.v.Key)
 	}
