@@ -100,6 +100,12 @@ func (l *Loop) noteApplied(commit string) {
 		l.told = ""
 	}
 	away := outOfReach(l.down)
+	l.setTroubles(func(t *Troubles) {
+		t.Failed = awayTrouble(commit, l.down)
+		if commit == l.head {
+			t.Refused = nil
+		}
+	})
 	l.setStatus(func(s *Status) {
 		s.Applied, s.NextAttempt = commit, time.Time{}
 		if commit == s.Head { // else it is refused, and its message stays
@@ -130,6 +136,7 @@ func (l *Loop) runFailed(ctx context.Context, plan planner.Plan, err error) time
 // refused tells that a commit can't be applied; only another commit, or another state of things, can change that.
 func (l *Loop) refused(commit string, err error) {
 	l.setStatus(func(s *Status) { s.Converged, s.Message, s.NextAttempt = false, err.Error(), time.Time{} })
+	l.setTroubles(func(t *Troubles) { t.Refused = refusedTrouble(commit, err) })
 	if text := commit + err.Error(); text != l.told {
 		l.told = text
 		l.Reconciler.Log.Warn("refused", "commit", short(commit), "error", err)
@@ -153,6 +160,7 @@ func (l *Loop) failed(ctx context.Context, commit string, err error) time.Durati
 		s.Converged, s.Message, s.NextAttempt = false, err.Error(), next.UTC()
 		s.Failed++
 	})
+	l.setTroubles(func(t *Troubles) { t.Failed = failedTrouble(commit, err) })
 	l.Reconciler.Log.Error("failed", "commit", short(commit), "error", err, "next", pause)
 	if commit != "" {
 		l.retryAt = next

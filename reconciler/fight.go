@@ -39,10 +39,15 @@ type corrections struct {
 type policies struct {
 	drift schema.DriftPolicy
 	zones map[string]schema.UnmanagedPolicy // by domain, of the zones that it declares
+
+	audience Audience
 }
 
 func policiesOf(m schema.Manifest) policies {
-	p := policies{drift: m.Platform.Drift, zones: make(map[string]schema.UnmanagedPolicy, len(m.Zones))}
+	p := policies{
+		drift: m.Platform.Drift, zones: make(map[string]schema.UnmanagedPolicy, len(m.Zones)),
+		audience: Audience{Platform: m.Platform.Domain, Notifications: m.Platform.Notifications},
+	}
 	for i := range m.Zones {
 		p.zones[m.Zones[i].Domain] = m.UnmanagedIn(&m.Zones[i])
 	}

@@ -34,7 +34,9 @@ type Loop struct {
 	policy  schema.DriftPolicy // of its commit
 	noticed chan struct{}      // a node tells of drift
 	lookout lookout
-	nodes   nodes
+
+	troubles Troubles
+	nodes    nodes
 
 	// Used by the loop alone:
 	head     string    // newest commit that was seen
@@ -241,6 +243,7 @@ func (l *Loop) keep(ctx context.Context, latest Run) time.Duration {
 	}
 	l.setTargets(plan)
 	if plan.Empty() {
+		l.setTroubles(func(t *Troubles) { t.Failed = awayTrouble(latest.Commit, l.down) })
 		return l.every()
 	}
 	return l.attempt(ctx, plan)
