@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"reconciler/inventory":    {"reconciler", "reconciler/inventory/..."},
 	"reconciler/web":          {"reconciler", "executors", "planner", "schema"},
 	"reconciler/outbox":       {},
+	"reconciler/notify":       {"reconciler", "reconciler/outbox", "schema"},
 	"reconciler/forge":        {"reconciler", "reconciler/git", "reconciler/outbox", "planner", "schema"},
 	"migrations":              {},
 	"examples":                {},

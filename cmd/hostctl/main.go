@@ -105,7 +105,7 @@ push, keeps it too.`,
 	f.StringVar(&o.branch, "branch", "main", "the `branch` that is made true")
 	root.SetHelpCommand(helpVerb())
 	root.AddCommand(initVerb(o), hooksVerb(o), validateVerb(o), planVerb(o), showVerb(o), previewVerb(o), approveVerb(o), applyVerb(o), clusterVerb(o), seedVerb(o), statusVerb(o), dsVerb(o), trashVerb(o), historyVerb(o), whyVerb(o),
-		convergeVerb(o), convergeShardVerb(o), driftVerb(o), graphVerb(o), inventoryVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), secretVerb(o), versionVerb(o), hookVerb(o))
+		convergeVerb(o), convergeShardVerb(o), driftVerb(o), graphVerb(o), inventoryVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), secretVerb(o), versionVerb(o), hookVerb(o), notifyVerb(o))
 	return root
 }
 

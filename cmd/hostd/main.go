@@ -21,6 +21,8 @@ import (
 
 	"hostctl/cmd/internal/wire"
 	"hostctl/reconciler"
+	"hostctl/reconciler/notify"
+	"hostctl/reconciler/outbox"
 	"hostctl/reconciler/web"
 )
 
@@ -131,10 +133,15 @@ func open(ctx context.Context, c config, t *term, log *slog.Logger) (*wire.Platf
 // serve runs the loop and listens for hostctl until ctx is done or one of them fails.
 func serve(ctx context.Context, c config, t *term, health *health, loop *reconciler.Loop, platform *wire.Platform) error {
 	path := filepath.Join(c.State, web.SocketName)
-	local, err := listenLocal(path)
+	socket, err := listenLocal(path)
 	if err != nil {
 		return err
 	}
+	box, err := openOutbox(c, t, platform)
+	if err != nil {
+		return err
+	}
+	teller := newTeller(c, box, loop, platform)
 	previews, err := c.previews(ctx, t, platform)
 	if err != nil {
 		return err
@@ -145,11 +152,13 @@ func serve(ctx context.Context, c config, t *term, health *health, loop *reconci
 	}
 	health.set(public(loop, hooks))
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return serveHTTP(ctx, local, web.Local(loop)) })
+	g.Go(func() error { return serveHTTP(ctx, socket, local(loop, teller)) })
 	g.Go(func() error { return loop.Run(ctx) })
 	g.Go(func() error { return preview(ctx, previews, platform.Source) })
 	g.Go(func() error { return platform.WatchEngines(ctx, loop.Targets, loop.Look) })
 	g.Go(func() error { return platform.Store.Watch(ctx, loop.Wake) })
+	g.Go(func() error { return teller.Run(ctx) })
+	g.Go(func() error { return box.Deliver(ctx, map[string]outbox.Deliver{notify.Kind: teller.Deliver}) })
 	platform.Log.Info("watching", "repo", c.Repo, "branch", c.Branch, "state", c.State, "health", health.address)
 	err = g.Wait()
 	if t.check() == nil {
