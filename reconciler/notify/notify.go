@@ -25,7 +25,8 @@ const Kind = "notification"
 
 const (
 	lookEvery = time.Second
-	worth     = 24 * time.Hour // a message that couldn't be delivered for so long says nothing new
+	lookAgain = 30 * time.Second // after one that failed
+	worth     = 24 * time.Hour   // a message that couldn't be delivered for so long says nothing new
 )
 
 // Source is where a Teller finds what to tell, and whom: a *reconciler.Loop, and its Reconciler.
@@ -47,8 +48,8 @@ type Teller struct {
 
 	Roots *x509.CertPool // authorities of far sides; nil: the system's
 
-	memory memory
-	silent string // the last reason why nobody could be told, so that it is logged once
+	memory  memory
+	problem string // why nobody could be told the last time, so that it is logged once
 }
 
 // Run looks what there is to tell until ctx is done.
@@ -64,15 +65,30 @@ func (t *Teller) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if err := t.look(ctx, time.Now()); err != nil && ctx.Err() == nil && err.Error() != t.silent {
-			t.silent = err.Error()
-			t.Log.Error("nobody can be told what happens", "error", err)
+		if err := t.look(ctx, time.Now()); ctx.Err() == nil {
+			tick.Reset(t.looked(err))
 		}
 	}
 }
 
+// looked notes how a look has ended, and returns the time until the next one.
+func (t *Teller) looked(err error) time.Duration {
+	if err == nil {
+		t.problem = ""
+		return lookEvery
+	}
+	if err.Error() != t.problem {
+		t.problem = err.Error()
+		t.Log.Error("not all can be told what happens", "error", err)
+	}
+	return lookAgain
+}
+
 // look tells what is to be told now.
 func (t *Teller) look(ctx context.Context, now time.Time) error {
+	if err := t.Box.Leads(); err != nil {
+		return err
+	}
 	troubles := t.Source.Troubles()
 	if applied := t.Source.Status().Applied; applied != "" {
 		t.memory.Commit = applied

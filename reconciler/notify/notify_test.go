@@ -341,3 +341,21 @@ func TestSlack(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", body.Text, want)
 	}
 }
+
+// A hostd that was stopped while another took over tells nothing when it goes on, and leaves alone what that remembers.
+func TestOneWhoNoLongerLeadsTellsNothing(t *testing.T) {
+	w := newWorld(t, hook("all"))
+	teller := w.teller()
+	succeeded := errors.New("another leads")
+	teller.Box.Check = func() error { return succeeded }
+	w.troubles.Failed = failing("acme")
+	for range 10 {
+		w.now = w.now.Add(time.Minute)
+		if err := teller.look(t.Context(), w.now); !errors.Is(err, succeeded) {
+			t.Fatalf("%v", err)
+		}
+	}
+	if files, err := filepath.Glob(filepath.Join(w.dir, "*.json")); err != nil || len(files) > 0 || teller.Box.Waiting(Kind) > 0 {
+		t.Errorf("%v, %v, and %d messages", files, err, teller.Box.Waiting(Kind))
+	}
+}

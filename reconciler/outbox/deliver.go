@@ -48,7 +48,7 @@ func (b *Box) Deliver(ctx context.Context, kinds map[string]Deliver) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	for {
-		if err := b.leads(); err != nil && ctx.Err() == nil {
+		if err := b.Leads(); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("deliver what is in the outbox: %w", err)
 		}
 		due, next := b.take(ctx, kinds)
@@ -174,7 +174,7 @@ func (b *Box) sentLocked(s stored, e *entry, err error) {
 		e.failures, e.asked = 0, false
 		return
 	}
-	if b.leads() != nil {
+	if b.Leads() != nil {
 		return // the file is the successor's
 	}
 	if err := b.remove(e.id); err != nil {

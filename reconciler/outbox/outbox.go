@@ -115,7 +115,7 @@ func (b *Box) Put(ctx context.Context, m Message) error {
 }
 
 func (b *Box) putLocked(m Message) error {
-	if err := b.leads(); err != nil {
+	if err := b.Leads(); err != nil {
 		return err
 	}
 	if err := b.write(stored{Message: m, Seq: b.seq + 1}); err != nil {
@@ -144,7 +144,8 @@ func (b *Box) Waiting(kind string) int {
 	return n
 }
 
-func (b *Box) leads() error {
+// Leads fails where this process no longer leads.
+func (b *Box) Leads() error {
 	if b.Check == nil {
 		return nil
 	}
