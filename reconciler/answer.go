@@ -15,6 +15,7 @@ type Ask struct {
 	Commit       string   `json:"commit"`                 // full id
 	Base         string   `json:"base,omitempty"`         // for a preview, the commit that Commit starts from; "" asks for a plan
 	Incoming     string   `json:"incoming,omitempty"`     // folder with the objects of a push that isn't accepted yet
+	Proposed     bool     `json:"proposed,omitempty"`     // it won't be applied as it is: nobody that it names is called (Propose)
 	AgentBinary  string   `json:"agentBinary"`            // SHA-256 of the node-agent program of the one that asks, hex
 	AllowDestroy []string `json:"allowDestroy,omitempty"` // see planner.Policy
 }
@@ -50,7 +51,7 @@ func (r *Reconciler) answerAside(ctx context.Context, q Ask) (a Answer, err erro
 	if q.AgentBinary != r.Policy.AgentBinary {
 		return a, errors.New("the node-agent program is another one")
 	}
-	aside, err := r.besides(q)
+	aside, err := r.besides(ctx, q)
 	if err != nil {
 		return a, err
 	}
@@ -79,10 +80,13 @@ func (r *Reconciler) answerAside(ctx context.Context, q Ask) (a Answer, err erro
 }
 
 // besides returns a reconciler that knows what r knows, and whose plans r doesn't remember.
-func (r *Reconciler) besides(q Ask) (*Reconciler, error) {
+func (r *Reconciler) besides(ctx context.Context, q Ask) (*Reconciler, error) {
 	aside := &Reconciler{
 		Source: r.Source, Inventory: r.Inventory, Connect: r.Connect, Policy: r.Policy, Holder: r.Holder, Log: r.Log,
 		Cache: r.Cache, Memo: r.Memo, aside: true,
+	}
+	if q.Proposed {
+		aside.Connect = r.onlyOurs(ctx)
 	}
 	aside.Policy.AllowDestroy = slices.Concat(r.Policy.AllowDestroy, q.AllowDestroy)
 	if c, ok := r.Cache.(interface{ Aside() schema.Cache }); ok {

@@ -11,7 +11,7 @@ import (
 // Declared returns what a commit declares, as it is made true: of a tenant that is frozen, what the commit before had.
 // Nothing of it is remembered.
 func (r *Reconciler) Declared(ctx context.Context, live planner.Live, commit string) (schema.Manifest, error) {
-	aside, err := r.besides(Ask{})
+	aside, err := r.besides(ctx, Ask{})
 	if err != nil {
 		return schema.Manifest{}, err
 	}

@@ -136,7 +136,12 @@ func TestNowIsAdvice(t *testing.T) {
 func TestProposalCallsNobody(t *testing.T) {
 	w, tree, far := externalWorld(t)
 	empty := w.push(with(t, tree, "domain: acme.test", "domain: acme2.test"))
-	v, err := w.rec.Propose(t.Context(), empty, w.push(tree))
+	head := w.push(tree)
+	v, err := w.rec.Propose(t.Context(), empty, head)
+	w.must(err)
+	_, err = w.rec.PlanProposed(t.Context(), head)
+	w.must(err)
+	_, err = w.rec.Answer(t.Context(), reconciler.Ask{Commit: head, AgentBinary: w.rec.Policy.AgentBinary, Proposed: true})
 	w.must(err)
 	if far.asked > 0 {
 		t.Errorf("the name servers were asked %d times", far.asked)

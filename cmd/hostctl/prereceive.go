@@ -110,7 +110,7 @@ func (o *options) preReceive(ctx context.Context, m move, tags map[string]string
 			return err
 		}
 	}
-	p, err := o.planIncoming(ctx, source, reconciler.Ask{Commit: m.to, Incoming: incoming})
+	p, err := o.planIncoming(ctx, source, reconciler.Ask{Commit: m.to, Incoming: incoming, Proposed: !live})
 	if err == nil {
 		err = brought(ctx, source, m.from, m.to, p)
 	}
@@ -205,7 +205,11 @@ func (o *options) planIncoming(ctx context.Context, source *git.Source, q reconc
 		return planner.Plan{}, err
 	}
 	platform.Source = source
-	p, err := platform.Plan(ctx, q.Commit)
+	plan := platform.Plan
+	if q.Proposed {
+		plan = platform.PlanProposed
+	}
+	p, err := plan(ctx, q.Commit)
 	return p, errors.Join(err, platform.Close())
 }
 

@@ -142,7 +142,7 @@ func (p *proposal) into(ctx context.Context, repo *git.Source) (string, error) {
 
 // preview plans a commit against base and what is live. A hostd that runs does it, where it knows the commits.
 func (o *options) preview(ctx context.Context, base, commit string) (reconciler.Preview, error) {
-	q := reconciler.Ask{Commit: commit, Base: base}
+	q := reconciler.Ask{Commit: commit, Base: base, Proposed: true}
 	if a, ok := o.asked(ctx, q); ok {
 		return a.ReadPreview(q)
 	}
@@ -150,6 +150,6 @@ func (o *options) preview(ctx context.Context, base, commit string) (reconciler.
 	if err != nil {
 		return reconciler.Preview{}, err
 	}
-	v, err := platform.Preview(ctx, base, commit)
+	v, err := platform.Propose(ctx, base, commit)
 	return v, errors.Join(err, platform.Close())
 }
