@@ -31,8 +31,13 @@ type Pager interface {
 	// RunPage returns the newest runs with numbers below before (0 for all), at most limit, newest first. Of a tenant they
 	// are those that change something of its own, and Changes, Done and Failed count nothing else.
 	RunPage(ctx context.Context, w Whose, before int64, limit int) ([]Run, error)
-	// ChangePage returns the journal of a run in the order of its plan from the change after one on, at most limit.
-	ChangePage(ctx context.Context, w Whose, run int64, after, limit int) ([]ChangeStatus, error)
+	// ObjectsNamed returns the records of these objects, as far as there are any, in no particular order.
+	ObjectsNamed(ctx context.Context, refs []planner.Ref) ([]ObjectStatus, error)
+	// ChangePage returns the journal of a run in the order of its plan, without the first skip changes, at most limit.
+	ChangePage(ctx context.Context, w Whose, run int64, skip, limit int) ([]ChangeStatus, error)
+	// LiveOf is Inventory.Live with the objects of these kinds alone, and without what only plans need: images, allocations,
+	// targets, generations. What Live remembers of what it has read isn't touched.
+	LiveOf(ctx context.Context, kinds ...planner.Kind) (planner.Live, error)
 	// Count counts objects, and those of them that are dirty.
 	Count(ctx context.Context, w Whose) (objects, dirty int, err error)
 }

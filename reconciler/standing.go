@@ -40,7 +40,7 @@ func Stand(ctx context.Context, inv interface {
 	Pager
 }, runs, dirty int) (Standing, error) {
 	all := Whose{All: true}
-	live, errL := inv.Live(ctx)
+	live, errL := inv.LiveOf(ctx, planner.KindContainer)
 	objects, _, errC := inv.Count(ctx, all)
 	newest, errR := inv.RunPage(ctx, all, 0, runs)
 	unsettled, errO := inv.ObjectPage(ctx, ObjectQuery{Whose: all, Dirty: true, Limit: dirty})

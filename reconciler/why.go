@@ -22,21 +22,31 @@ type Step struct {
 
 // Why follows a host name, or an object's reference, through all that it needs: routes and RRsets, backends, servers,
 // virtual hosts, runtimes, files, users, nodes. An object is told once, where it is first met.
-func Why(ctx context.Context, inv Inventory, name string) ([]Step, error) {
+func Why(ctx context.Context, inv interface {
+	Inventory
+	Pager
+}, name string) ([]Step, error) {
 	live, err := inv.Live(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read inventory: %w", err)
 	}
-	records, err := inv.Objects(ctx)
+	w := trail{live: live, records: map[planner.Ref]ObjectStatus{}, seen: map[planner.Ref]bool{}}
+	for _, ref := range roots(live, name) {
+		w.follow(ref, 0)
+	}
+	refs := make([]planner.Ref, len(w.steps))
+	for i, s := range w.steps {
+		refs[i] = s.Ref
+	}
+	records, err := inv.ObjectsNamed(ctx, refs)
 	if err != nil {
 		return nil, fmt.Errorf("read inventory: %w", err)
 	}
-	w := trail{live: live, records: make(map[planner.Ref]ObjectStatus, len(records)), seen: map[planner.Ref]bool{}}
 	for _, r := range records {
 		w.records[r.Ref] = r
 	}
-	for _, ref := range roots(live, name) {
-		w.follow(ref, 0)
+	for i, s := range w.steps {
+		w.steps[i].Commit, w.steps[i].Health = w.records[s.Ref].Commit, w.health(s.Ref)
 	}
 	return w.steps, nil
 }
@@ -74,7 +84,7 @@ func (w *trail) follow(ref planner.Ref, depth int) {
 		return
 	}
 	w.seen[ref] = true
-	w.steps = append(w.steps, Step{Ref: ref, Owner: o.Owner(), Commit: w.records[ref].Commit, Health: w.health(ref), Depth: depth, Endpoint: planner.Endpoint(w.live.State, o)})
+	w.steps = append(w.steps, Step{Ref: ref, Owner: o.Owner(), Depth: depth, Endpoint: planner.Endpoint(w.live.State, o)})
 	needs := slices.Clone(o.Needs())
 	slices.SortFunc(needs, func(a, b planner.Ref) int { return b.Compare(a) })
 	for _, n := range needs {

@@ -52,6 +52,11 @@ func testPages(f *fixture) {
 	want("a tenant's that is dirty", objects(reconciler.ObjectQuery{Whose: acme, Dirty: true, Limit: 9}), []string{})
 	want("nobody's", objects(reconciler.ObjectQuery{Whose: nobody, Limit: 9}), []string{})
 
+	named, err := f.inv.ObjectsNamed(ctx, []planner.Ref{c.Ref(), a.Ref(), {Kind: planner.KindRoute, Target: "none", Name: "none"}})
+	f.must(err)
+	if len(named) != 2 || named[0].Owner.Tenant != "acme" || named[0].Commit == "" {
+		f.Errorf("by name: %+v", named)
+	}
 	for _, tt := range []struct {
 		what          string
 		whose         reconciler.Whose
@@ -93,6 +98,16 @@ func testPages(f *fixture) {
 			refs = append(refs, c.Ref.String())
 		}
 		want("changes", refs, tt.want)
+	}
+	whole, err := f.inv.Live(ctx)
+	f.must(err)
+	part, err := f.inv.LiveOf(ctx, planner.KindContainer)
+	f.must(err)
+	if len(part.State) != 1 || part.State[ours.Ref()] == nil || part.Commit != whole.Commit || part.Version != whole.Version || part.Instance != whole.Instance {
+		f.Errorf("of containers alone there is %+v", part)
+	}
+	if part, err = f.inv.LiveOf(ctx); err != nil || len(part.State) > 0 {
+		f.Errorf("of no kind there is %+v, %v", part.State, err)
 	}
 	for _, tt := range []struct {
 		whose          reconciler.Whose

@@ -114,7 +114,14 @@ const sqlRemovals = `SELECT ref FROM removals WHERE version > $1`
 
 // Changed implements record.Rows.
 func (r rows) Changed(ctx context.Context, version int64, pass func([]record.Row) error) error {
-	found, err := r.tx.Query(ctx, sqlChangedObjects, version)
+	return r.passRows(ctx, pass, sqlChangedObjects, version)
+}
+
+const sqlChangedObjects = `SELECT ref, content, pending, dirty, error, gone FROM objects WHERE version > $1`
+
+// passRows passes the rows that a statement finds, some at a time.
+func (r rows) passRows(ctx context.Context, pass func([]record.Row) error, statement string, args ...any) error {
+	found, err := r.tx.Query(ctx, statement, args...)
 	if err != nil {
 		return err
 	}
@@ -135,5 +142,3 @@ func (r rows) Changed(ctx context.Context, version int64, pass func([]record.Row
 	}
 	return pass(batch)
 }
-
-const sqlChangedObjects = `SELECT ref, content, pending, dirty, error, gone FROM objects WHERE version > $1`

@@ -9,6 +9,7 @@ import (
 
 	"hostctl/planner"
 	"hostctl/reconciler"
+	"hostctl/reconciler/inventory/record"
 )
 
 // ObjectPage implements reconciler.Pager.
@@ -30,6 +31,21 @@ const (
 	sqlObjectPageOf = sqlObjects + `
 	WHERE tenant = $5 AND tenant <> '' AND ref > $1 AND ($2::text = '' OR kind = $2) AND (NOT $3::boolean OR dirty <> '') ORDER BY ref LIMIT $4`
 )
+
+// ObjectsNamed implements reconciler.Pager.
+func (s *Store) ObjectsNamed(ctx context.Context, refs []planner.Ref) ([]reconciler.ObjectStatus, error) {
+	names := make([]string, len(refs))
+	for i, r := range refs {
+		names[i] = r.String()
+	}
+	objects, err := query(ctx, s, scanObject, sqlObjectsNamed, names)
+	if err != nil {
+		return nil, fmt.Errorf("read objects: %w", err)
+	}
+	return objects, nil
+}
+
+const sqlObjectsNamed = sqlObjects + ` WHERE ref = ANY ($1::text[])`
 
 // RunPage implements reconciler.Pager.
 func (s *Store) RunPage(ctx context.Context, w reconciler.Whose, before int64, limit int) ([]reconciler.Run, error) {
@@ -61,8 +77,8 @@ const (
 )
 
 // ChangePage implements reconciler.Pager.
-func (s *Store) ChangePage(ctx context.Context, w reconciler.Whose, run int64, after, limit int) ([]reconciler.ChangeStatus, error) {
-	changes, err := query(ctx, s, scanChange, sqlChangePage, run, after, w.All, w.Tenant, limit)
+func (s *Store) ChangePage(ctx context.Context, w reconciler.Whose, run int64, skip, limit int) ([]reconciler.ChangeStatus, error) {
+	changes, err := query(ctx, s, scanChange, sqlChangePage, run, w.All, w.Tenant, limit, skip)
 	if err != nil {
 		return nil, fmt.Errorf("read changes of run %d: %w", run, err)
 	}
@@ -71,7 +87,47 @@ func (s *Store) ChangePage(ctx context.Context, w reconciler.Whose, run int64, a
 
 const sqlChangePage = `
 	SELECT id, ref, action, state, error, started, finished FROM changes
-	WHERE run = $1 AND id > $2 AND ($3::boolean OR tenant <> '' AND tenant = $4) ORDER BY id LIMIT $5`
+	WHERE run = $1 AND ($2::boolean OR tenant <> '' AND tenant = $3) ORDER BY id LIMIT $4 OFFSET $5`
+
+// LiveOf implements reconciler.Pager.
+func (s *Store) LiveOf(ctx context.Context, kinds ...planner.Kind) (planner.Live, error) {
+	l := planner.Live{Down: map[string]string{}}
+	err := s.read(ctx, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, sqlMeta).Scan(&l.Instance, &l.Version, &l.Commit); err != nil {
+			return fmt.Errorf("version: %w", err)
+		}
+		var known record.Known // of this reading
+		if err := known.Read(ctx, rowsOf{rows{tx}, kinds}, &l); err != nil {
+			return fmt.Errorf("objects: %w", err)
+		}
+		if err := readPolicy(ctx, tx, &l); err != nil {
+			return fmt.Errorf("policy: %w", err)
+		}
+		return readPairs(ctx, tx, sqlDown, l.Down)
+	})
+	if err != nil {
+		return planner.Live{}, fmt.Errorf("read live state: %w", err)
+	}
+	return l, nil
+}
+
+// rowsOf is the rows of some kinds.
+type rowsOf struct {
+	rows
+	kinds []planner.Kind
+}
+
+// Changed implements record.Rows.
+func (r rowsOf) Changed(ctx context.Context, _ int64, pass func([]record.Row) error) error {
+	names := make([]string, len(r.kinds))
+	for i, k := range r.kinds {
+		names[i] = string(k)
+	}
+	return r.passRows(ctx, pass, sqlObjectsOf, names)
+}
+
+const sqlObjectsOf = `
+	SELECT ref, content, pending, dirty, error, gone FROM objects WHERE kind = ANY ($1::text[])`
 
 // Count implements reconciler.Pager.
 func (s *Store) Count(ctx context.Context, w reconciler.Whose) (objects, dirty int, err error) {

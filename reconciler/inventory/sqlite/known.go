@@ -37,6 +37,11 @@ func (r rows) Changed(ctx context.Context, version int64, pass func([]record.Row
 	if version < 0 {
 		statement, args = sqlAllObjects, nil // by the table, where an index would lead back and forth
 	}
+	return r.passRows(ctx, pass, statement, args...)
+}
+
+// passRows passes the rows that a statement finds, some at a time.
+func (r rows) passRows(ctx context.Context, pass func([]record.Row) error, statement string, args ...any) error {
 	found, err := r.tx.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return err

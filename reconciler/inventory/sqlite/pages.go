@@ -3,11 +3,13 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"math"
 
 	"hostctl/planner"
 	"hostctl/reconciler"
+	"hostctl/reconciler/inventory/record"
 )
 
 // ObjectPage implements reconciler.Pager.
@@ -27,6 +29,21 @@ const (
 	sqlObjectPage   = sqlObjects + ` WHERE ref > ? AND (? = '' OR kind = ?) AND (NOT ? OR dirty <> '') ORDER BY ref LIMIT ?`
 	sqlObjectPageOf = sqlObjects + ` WHERE tenant = ? AND tenant <> '' AND ref > ? AND (? = '' OR kind = ?) AND (NOT ? OR dirty <> '') ORDER BY ref LIMIT ?`
 )
+
+// ObjectsNamed implements reconciler.Pager.
+func (s *Store) ObjectsNamed(ctx context.Context, refs []planner.Ref) ([]reconciler.ObjectStatus, error) {
+	names, err := json.Marshal(refs)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := query(ctx, s.r, scanObject, sqlObjectsNamed, string(names))
+	if err != nil {
+		return nil, fmt.Errorf("read objects: %w", err)
+	}
+	return objects, nil
+}
+
+const sqlObjectsNamed = sqlObjects + ` WHERE ref IN (SELECT value FROM json_each(?))`
 
 // RunPage implements reconciler.Pager.
 func (s *Store) RunPage(ctx context.Context, w reconciler.Whose, before int64, limit int) ([]reconciler.Run, error) {
@@ -57,8 +74,8 @@ const (
 )
 
 // ChangePage implements reconciler.Pager.
-func (s *Store) ChangePage(ctx context.Context, w reconciler.Whose, run int64, after, limit int) ([]reconciler.ChangeStatus, error) {
-	changes, err := query(ctx, s.r, scanChange, sqlChangePage, run, after, w.All, w.Tenant, limit)
+func (s *Store) ChangePage(ctx context.Context, w reconciler.Whose, run int64, skip, limit int) ([]reconciler.ChangeStatus, error) {
+	changes, err := query(ctx, s.r, scanChange, sqlChangePage, run, w.All, w.Tenant, limit, skip)
 	if err != nil {
 		return nil, fmt.Errorf("read changes of run %d: %w", run, err)
 	}
@@ -67,7 +84,47 @@ func (s *Store) ChangePage(ctx context.Context, w reconciler.Whose, run int64, a
 
 const sqlChangePage = `
 	SELECT id, ref, action, state, error, started, finished FROM changes
-	WHERE run = ? AND id > ? AND (? OR tenant <> '' AND tenant = ?) ORDER BY id LIMIT ?`
+	WHERE run = ? AND (? OR tenant <> '' AND tenant = ?) ORDER BY id LIMIT ? OFFSET ?`
+
+// LiveOf implements reconciler.Pager.
+func (s *Store) LiveOf(ctx context.Context, kinds ...planner.Kind) (planner.Live, error) {
+	l := planner.Live{Down: map[string]string{}}
+	err := s.read(ctx, func(tx *sql.Tx) error {
+		if err := tx.QueryRowContext(ctx, sqlMeta).Scan(&l.Instance, &l.Version, &l.Commit); err != nil {
+			return fmt.Errorf("version: %w", err)
+		}
+		var known record.Known // of this reading
+		if err := known.Read(ctx, rowsOf{rows{tx}, kinds}, &l); err != nil {
+			return fmt.Errorf("objects: %w", err)
+		}
+		if err := readPolicy(ctx, tx, &l); err != nil {
+			return fmt.Errorf("policy: %w", err)
+		}
+		return readPairs(ctx, tx, sqlDown, l.Down)
+	})
+	if err != nil {
+		return planner.Live{}, fmt.Errorf("read live state: %w", err)
+	}
+	return l, nil
+}
+
+// rowsOf is the rows of some kinds.
+type rowsOf struct {
+	rows
+	kinds []planner.Kind
+}
+
+// Changed implements record.Rows.
+func (r rowsOf) Changed(ctx context.Context, _ int64, pass func([]record.Row) error) error {
+	names, err := json.Marshal(r.kinds)
+	if err != nil {
+		return err
+	}
+	return r.passRows(ctx, pass, sqlObjectsOf, string(names))
+}
+
+const sqlObjectsOf = `
+	SELECT ref, content, pending, dirty, error, gone FROM objects WHERE kind IN (SELECT value FROM json_each(?))`
 
 // Count implements reconciler.Pager.
 func (s *Store) Count(ctx context.Context, w reconciler.Whose) (objects, dirty int, err error) {
