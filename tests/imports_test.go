@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"reconciler/git/gittest":  {},
 	"reconciler/inventory":    {"reconciler", "reconciler/inventory/..."},
 	"reconciler/web":          {"reconciler", "executors", "planner", "schema"},
+	"reconciler/web/api":      {"reconciler", "executors", "planner", "schema"},
 	"reconciler/outbox":       {},
 	"reconciler/notify":       {"reconciler", "reconciler/outbox", "schema"},
 	"reconciler/forge":        {"reconciler", "reconciler/git", "reconciler/outbox", "planner", "schema"},
@@ -72,7 +73,7 @@ var rooms = map[string][]string{
 	"go.etcd.io/bbolt":                      {"agent", "agent/..."},
 	"github.com/go-sql-driver/mysql":        {"agent/mysql"},
 	"google.golang.org/grpc":                {"agent", "agent/transfer", "agent/agentpb", "executors/remote", "cmd/node-agent"},
-	"github.com/prometheus":                 {"reconciler/web"},
+	"github.com/prometheus":                 {"reconciler/web", "reconciler/web/api"},
 	"log/slog":                              {"cmd/...", "reconciler", "reconciler/...", "agent", "agent/..."},
 }
 

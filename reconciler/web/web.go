@@ -29,6 +29,25 @@ func Health(l *reconciler.Loop, more ...prometheus.Collector) http.Handler {
 	return mux
 }
 
+// Part is something that answers beside the health pages.
+type Part struct {
+	Path    string // that its paths begin with
+	Handler http.Handler
+	Metrics prometheus.Collector
+}
+
+// Public serves Health, and beside it what has its own way of knowing who asks.
+func Public(l *reconciler.Loop, parts ...Part) http.Handler {
+	mux := http.NewServeMux()
+	var more []prometheus.Collector
+	for _, p := range parts {
+		mux.Handle(p.Path, p.Handler)
+		more = append(more, p.Metrics)
+	}
+	mux.Handle("/", Health(l, more...))
+	return mux
+}
+
 func ready(w http.ResponseWriter, s reconciler.Status) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if !s.Converged {
