@@ -106,6 +106,7 @@ push, keeps it too.`,
 	root.SetHelpCommand(helpVerb())
 	root.AddCommand(initVerb(o), hooksVerb(o), validateVerb(o), planVerb(o), showVerb(o), previewVerb(o), approveVerb(o), applyVerb(o), clusterVerb(o), seedVerb(o), statusVerb(o), dsVerb(o), trashVerb(o), historyVerb(o), whyVerb(o),
 		convergeVerb(o), convergeShardVerb(o), driftVerb(o), graphVerb(o), inventoryVerb(o), schemaVerb(o), explainVerb(o), scaffoldVerb(o), secretVerb(o), versionVerb(o), hookVerb(o), notifyVerb(o))
+	root.AddCommand(tokenVerb(o), auditVerb(o))
 	return root
 }
 
