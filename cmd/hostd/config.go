@@ -27,6 +27,7 @@ type config struct {
 
 	Webhooks webhooks
 	Remote   remote
+	API      apiConfig
 
 	PullRequests pullRequests
 }
@@ -49,6 +50,7 @@ func (c *config) flags() *flag.FlagSet {
 	c.Webhooks.flags(f)
 	c.Remote.flags(f)
 	c.PullRequests.flags(f)
+	c.API.flags(f)
 	return f
 }
 
@@ -78,7 +80,7 @@ func readConfig(args []string) (config, error) {
 		return c, fmt.Errorf("--lease %s: want at least 1s", c.Lease)
 	}
 	_, err := c.Remote.of(c.Repo, c.Branch)
-	return c, errors.Join(err, c.PullRequests.check())
+	return c, errors.Join(err, c.PullRequests.check(), c.API.check(c.Listen))
 }
 
 // help is what hostd --help prints.

@@ -52,6 +52,9 @@ func run(c config) error {
 	if err != nil {
 		return err
 	}
+	if public, err = c.API.secure(public, log); err != nil {
+		return err
+	}
 	health := &health{}
 	g, ctx := errgroup.WithContext(ctx)
 	if public != nil {
@@ -73,7 +76,7 @@ func run(c config) error {
 // work stands by and leads, in turns, until ctx is done.
 func work(ctx context.Context, c config, health *health, log *slog.Logger) error {
 	for {
-		health.set(web.Standby())
+		health.set(c.API.standby())
 		t, err := lead(ctx, c, health, log)
 		switch {
 		case ctx.Err() != nil:
@@ -150,8 +153,8 @@ func serve(ctx context.Context, c config, t *term, health *health, loop *reconci
 	if err != nil {
 		return err
 	}
-	health.set(public(loop, hooks))
 	g, ctx := errgroup.WithContext(ctx)
+	health.set(public(loop, hooks, c.API.leading(ctx, c.State, loop, platform)))
 	g.Go(func() error { return serveHTTP(ctx, socket, local(loop, teller)) })
 	g.Go(func() error { return loop.Run(ctx) })
 	g.Go(func() error { return preview(ctx, previews, platform.Source) })

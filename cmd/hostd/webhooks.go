@@ -13,6 +13,7 @@ import (
 	"hostctl/reconciler"
 	"hostctl/reconciler/forge"
 	"hostctl/reconciler/web"
+	"hostctl/reconciler/web/api"
 )
 
 // webhooks is what hostd can be told of webhooks.
@@ -95,15 +96,16 @@ func (c webhooks) read(kind forge.Kind, header http.Header, body []byte, tell fu
 	return web.News{}, err
 }
 
-// public is what anybody may ask who reaches the public listener.
-func public(loop *reconciler.Loop, hooks *web.HookHandler) http.Handler {
-	if hooks == nil {
-		return web.Health(loop)
+// public is what answers on the public listener; hooks and reads are nil where there are none.
+func public(loop *reconciler.Loop, hooks *web.HookHandler, reads *api.API) http.Handler {
+	var parts []web.Part
+	if hooks != nil {
+		parts = append(parts, web.Part{Path: "/hooks/", Handler: hooks, Metrics: hooks})
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", web.Health(loop, hooks))
-	mux.Handle("/hooks/", hooks)
-	return mux
+	if reads != nil {
+		parts = append(parts, web.Part{Path: "/api/", Handler: reads, Metrics: reads.Metrics()})
+	}
+	return web.Public(loop, parts...)
 }
 
 // hinted looks where a webhook has hinted. A repository elsewhere is asked at once; of one that is here the loop looks. A

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"io"
 	"io/fs"
 	"net"
@@ -53,6 +54,7 @@ func (c *canary) wantClean(when string) {
 	for _, path := range []string{"/metrics", "/readyz", "/local/v1/status", "/local/v1/drift"} {
 		c.say("hostd "+path, c.ask(path))
 	}
+	c.sayAPI()
 	history, err := exec.CommandContext(c.t.Context(), "git", "-C", c.Repo(), "log", "--all", "--patch").Output()
 	c.must(err)
 	c.say("the repository's history", string(history))
@@ -82,6 +84,35 @@ func withoutRows(table, dump string) string {
 		return "" // which is an error
 	}
 	return before + after
+}
+
+// sayAPI keeps what the read API tells those who may read everything, and the tenant.
+func (c *canary) sayAPI() {
+	c.t.Helper()
+	_, rest, _ := strings.Cut(c.log()[strings.LastIndex(c.log(), "msg=watching"):], "health=")
+	address := strings.Fields(rest)[0]
+	for _, scope := range []string{"platform", "tenant:acme"} {
+		name := strings.ReplaceAll(scope, ":", "-")
+		_, _ = c.Hostctl(c.t.Context(), "token", "revoke", name) // of the time before
+		token, err := c.Hostctl(c.t.Context(), "token", "create", "--scope", scope, "--expires", "1h", name)
+		c.must(err)
+		for _, path := range []string{
+			"/status", "/resources?limit=1000", "/objects?limit=1000", "/why?name=shop.acme.test", "/runs", "/runs/1/changes?limit=1000", "/runs/1/plan?limit=1000",
+			"/runs/2/plan?limit=1000", "/runs/1/events", "/plan", "/drift", "/resources/Webroot/shop", "/resources/Webroot/shop/history",
+		} {
+			req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, "http://"+address+"/api/v1"+path, http.NoBody)
+			c.must(err)
+			req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(token))
+			resp, err := http.DefaultClient.Do(req)
+			c.must(err)
+			body, err := io.ReadAll(resp.Body)
+			c.must(errors.Join(err, resp.Body.Close()))
+			if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusConflict {
+				c.t.Errorf("%s with a token of %s: %s %s", path, scope, resp.Status, body)
+			}
+			c.say(scope+"'s "+path, string(body))
+		}
+	}
 }
 
 // ask asks hostd by its socket.

@@ -117,7 +117,7 @@ func newSiteOf(t *testing.T, bin string) *site {
 
 func (s *site) startHostd() {
 	s.t.Helper()
-	if _, err := s.StartHostd(s.t.Context(), "--look-every", "2s"); err != nil {
+	if _, err := s.StartHostd(s.t.Context(), "--look-every", "2s", "--api"); err != nil {
 		s.t.Fatalf("%v\n%s", err, s.log())
 	}
 }
