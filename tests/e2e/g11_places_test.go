@@ -98,7 +98,7 @@ func (c *canary) sayAPI() {
 		c.must(err)
 		for _, path := range []string{
 			"/status", "/resources?limit=1000", "/objects?limit=1000", "/why?name=shop.acme.test", "/runs", "/runs/1/changes?limit=1000", "/runs/1/plan?limit=1000",
-			"/runs/2/plan?limit=1000", "/runs/1/events", "/plan", "/drift", "/resources/Webroot/shop", "/resources/Webroot/shop/history",
+			"/runs/1/events", "/plan", "/drift", "/resources/Webroot/shop", "/resources/Webroot/shop/history",
 		} {
 			req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, "http://"+address+"/api/v1"+path, http.NoBody)
 			c.must(err)

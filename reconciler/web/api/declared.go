@@ -64,7 +64,7 @@ func (d *declared) read(c *call) (commit string, all []schema.Resource, err erro
 
 // resources lists what is declared. The place of a page is the resource that the one before has ended with.
 func resources(c *call) (any, error) {
-	commit, all, err := c.API.declared.read(c)
+	commit, all, err := c.declared.read(c)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func resource(c *call) (any, error) {
 // findResource returns the resource that a path names. Where several tenants have one of the name, the platform's operator
 // has to say whose.
 func (c *call) findResource() (schema.Resource, string, error) {
-	commit, all, err := c.API.declared.read(c)
+	commit, all, err := c.declared.read(c)
 	if err != nil {
 		return schema.Resource{}, "", err
 	}
