@@ -251,7 +251,7 @@ func (p *Signing) readApproval(repo *gogit.Repository, ref string, id, commit pl
 	var tag object.Tag
 	if tag.Decode(o) != nil {
 		a.why = "it can't be read"
-		return a, nil
+		return a, nil //nolint:nilerr // that is what there is to say of it
 	}
 	named, _, _ := strings.Cut(strings.TrimPrefix(tag.Name, "approve/"), "/")
 	switch {
