@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"hostctl/executors"
 )
@@ -20,13 +21,20 @@ func (e *Executor) waitDrained(ctx context.Context, name string) error {
 		switch {
 		case ctx.Err() != nil:
 			return executors.NotTried(ctx)
-		case within.Err() != nil:
+		case over(within):
 			return nil // they had their time
 		case err != nil || !left:
 			return err
 		}
 		_ = pause(within) // looked at above
 	}
+}
+
+// over reports whether a context's time is over. A connection that is being made then fails a moment before the context
+// is done.
+func over(ctx context.Context) bool {
+	end, limited := ctx.Deadline()
+	return ctx.Err() != nil || limited && !time.Now().Before(end)
 }
 
 // connectionsLeft reports whether a server that is up has requests.

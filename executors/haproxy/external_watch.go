@@ -3,6 +3,7 @@ package haproxy
 import (
 	"context"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
@@ -14,8 +15,12 @@ import (
 // watchEvery is how soon it is noticed that HAProxy was started anew.
 const watchEvery = 250 * time.Millisecond
 
-// life tells one run of the process from the next: the number alone doesn't, for in a container it is always the same.
-type life struct{ pid, started string }
+// life tells one run of the process from the next: the number alone doesn't, for in a container it is always the same, and its
+// start is known to the second only. A process that starts makes its socket anew.
+type life struct {
+	pid, started string
+	socket       time.Time // of the socket's file
+}
 
 // Watch implements executors.Reporter. HAProxy forgets servers that were added while it ran when its owner reloads it or starts
 // it anew, which he does when he likes. They are put back as soon as that is noticed, from what the file has, where drift is to
@@ -63,7 +68,11 @@ func (x *External) life(ctx context.Context) (life, error) {
 	if err != nil || info["Pid"] == "" {
 		return life{}, unexpected("show info", reply)
 	}
-	return life{info["Pid"], info["Start_time_sec"]}, nil
+	file, err := os.Stat(x.process.socket.path)
+	if err != nil {
+		return life{}, executors.Errorf(executors.Unreachable, "haproxy: %w", err)
+	}
+	return life{info["Pid"], info["Start_time_sec"], file.ModTime()}, nil
 }
 
 // restore puts back what the file has of ours and the process hasn't, as far as drift of its kind is corrected, and returns it.
