@@ -57,6 +57,7 @@ func TestPHPIsolated(t *testing.T) {
 	acme.user.Keys, acme.runtime.MemoryLimit = []string{ecdsaKey}, 128<<20
 	n.create(append(victim.objects(), acme.objects()...)...)
 	n.script("chmod -R 777 /srv/tenants/victim/shop") // as people do
+	n.script("runuser -u t-victim -- sh -c 'umask 027; echo canary > /tmp/of-victim'")
 	if status, body := n.get("victim.example", "/"); status != http.StatusOK || body != "victim canary" {
 		t.Errorf("the victim says %d %q", status, body)
 	}
@@ -70,7 +71,7 @@ func TestPHPIsolated(t *testing.T) {
 		r.Header[k] = []string{v}
 	}
 	body := n.bodyOf(r)
-	want := "reached: its own file\nreached: its own file\nreached: its own home\ndone\n"
+	want := "reached: its own file\nreached: its own file\nreached: its own home\nreached: shared memory of its own\ndone\n"
 	if body != want {
 		t.Errorf("a PHP site reaches\n%s\nwant\n%s", body, want)
 	}
