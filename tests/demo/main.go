@@ -72,6 +72,12 @@ func (d demo) up(ctx context.Context) error {
 	if err := d.edit(ctx, at); err != nil {
 		return err
 	}
+	if err := d.mistake(ctx); err != nil {
+		return err
+	}
+	if err := d.killNode(ctx, at); err != nil {
+		return err
+	}
 	if err := d.leave(ctx, at); err != nil {
 		return err
 	}
