@@ -43,7 +43,7 @@ func (c *config) flags() *flag.FlagSet {
 	f.Lookup("database").DefValue = "" // no help shows it: it may hold a password
 	f.StringVar(&c.Agent, "agent", c.Agent, "the node-agent `program`; without it the one beside hostd (HOSTD_AGENT)")
 	f.StringVar(&c.AgeKey, "age-key", c.AgeKey, "`file` of the age key that opens secrets; without it age.key in the state folder (HOSTD_AGE_KEY)")
-	f.StringVar(&c.Listen, "listen", c.Listen, "`address` of /healthz, /readyz and /metrics; empty for none (HOSTD_LISTEN)")
+	f.StringVar(&c.Listen, "listen", c.Listen, "`address` of /healthz, /readyz and /metrics, and of webhooks and the read API where they are asked for; empty for none (HOSTD_LISTEN)")
 	f.DurationVar(&c.LookEvery, "look-every", c.LookEvery, "`time` between looks at the engines, and whether the nodes answer (HOSTD_LOOK_EVERY)")
 	f.DurationVar(&c.ObserveEvery, "observe-every", c.ObserveEvery, "`time` between looks for drift at all that the far sides hold (HOSTD_OBSERVE_EVERY)")
 	f.DurationVar(&c.Lease, "lease", c.Lease, "how long a hostd leads without a sign of life: a `time` (HOSTD_LEASE)")
