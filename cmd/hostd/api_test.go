@@ -137,7 +137,11 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if n := name(tls.VersionTLS12); !strings.Contains(n, "protocol version") {
 		t.Errorf("TLS 1.2 gets %s", n)
 	}
-	if _, err := (apiConfig{Cert: c.Cert, Key: c.Key}).secure(plain, slog.New(slog.DiscardHandler)); err == nil {
+	another, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (apiConfig{Cert: c.Cert, Key: c.Key}).secure(another, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("one that is none was taken at the start")
 	}
 }
