@@ -110,7 +110,10 @@ func githubCommand(p problem) string {
 		at = append(at, "file="+githubProperty(p.File))
 	}
 	if p.Line > 0 {
-		at = append(at, fmt.Sprintf("line=%d,col=%d", p.Line, p.Column))
+		at = append(at, fmt.Sprintf("line=%d", p.Line))
+	}
+	if p.Line > 0 && p.Column > 0 {
+		at = append(at, fmt.Sprintf("col=%d", p.Column))
 	}
 	command := "::error"
 	if len(at) > 0 {

@@ -8,12 +8,13 @@ import (
 	"testing"
 )
 
-var githubForm = regexp.MustCompile(`^::error(?: (?:file=([^:,\n\r]*))?,?(?:line=([0-9]+),col=([0-9]+))?)?::([^\n\r]*)\n$`)
+var githubForm = regexp.MustCompile(`^::error(?: (?:file=([^:,\n\r]*))?,?(?:line=([0-9]+)(?:,col=([0-9]+))?)?)?::([^\n\r]*)\n$`)
 
 // Whatever a tenant writes stays within its annotation: one command, one place, the text as it was.
 func FuzzAnnotations(f *testing.F) {
 	f.Add("tenants/acme/shop.yaml", 7, 33, "is not offered; offered: \"8.4\"")
 	f.Add("a%0A::error::,line=1:b", 1, 1, "x\n::set-output name=a::b\r\n::add-mask::c")
+	f.Add("tenants/acme/shop.yaml", 18, 0, "its column isn't known")
 	f.Add("", 0, 0, "100 %25 \x1b[31m \u202e")
 	f.Fuzz(func(t *testing.T, file string, line, column int, text string) {
 		p := problem{File: file, Line: line, Column: column, Text: text}
