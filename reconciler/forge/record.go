@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"hostctl/reconciler/durable"
 	"hostctl/reconciler/outbox"
 )
 
@@ -142,7 +143,7 @@ func (p *Previews) noteLocked(number int, change func(*record)) error {
 	change(&r)
 	b, err := json.Marshal(r)
 	if err == nil {
-		err = writeFile(p.path(number), b)
+		err = durable.WriteFile(p.path(number), b)
 	}
 	if err != nil {
 		return fmt.Errorf("note what is told of pull request %d: %w", number, err)
@@ -166,20 +167,4 @@ func (p *Previews) drop(number int) (known bool, err error) {
 	}
 	delete(p.records, number)
 	return true, nil
-}
-
-// writeFile writes a file wholly or not at all.
-func writeFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"hostctl/reconciler"
+	"hostctl/reconciler/durable"
 )
 
 const (
@@ -169,15 +169,9 @@ func (m *memory) save(file string) error {
 	if err != nil || string(data) == m.saved {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".new-") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // gone already where all went well
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+	if err := durable.WriteFile(file, data); err != nil {
 		return err
 	}
 	m.saved = string(data)
-	return os.Rename(tmp.Name(), file)
+	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"hostctl/reconciler"
+	"hostctl/reconciler/durable"
 	"hostctl/schema"
 )
 
@@ -300,14 +301,5 @@ func writeJSON(file string, v any) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // its other name stays
-	_, err = f.Write(append(b, '\n'))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	return os.Rename(f.Name(), file)
+	return durable.WriteFile(file, append(b, '\n'))
 }
