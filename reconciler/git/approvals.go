@@ -91,7 +91,11 @@ func (s *Source) unapproved(ctx context.Context, p *Signing, from, to string) ([
 	if len(asked) == 0 {
 		return nil, nil
 	}
-	approved, err := s.approvalsOf(p, commits)
+	repo, err := s.repository()
+	if err != nil {
+		return nil, err
+	}
+	approved, err := s.approvalsOf(repo, p, commits)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +104,7 @@ func (s *Source) unapproved(ctx context.Context, p *Signing, from, to string) ([
 		if len(asked[c.Hash]) == 0 {
 			continue
 		}
-		by, why, err := p.signedBy(s, c)
+		by, why, err := p.signedBy(repo, c)
 		if err != nil {
 			return nil, err
 		}
@@ -167,11 +171,7 @@ func lower(names []string) []string {
 }
 
 // approvalsOf returns the approvals of each of some commits: its own, and those of the commits among them that it led to.
-func (s *Source) approvalsOf(p *Signing, commits []*object.Commit) (map[plumbing.Hash][]approval, error) {
-	repo, err := s.repository()
-	if err != nil {
-		return nil, err
-	}
+func (s *Source) approvalsOf(repo *gogit.Repository, p *Signing, commits []*object.Commit) (map[plumbing.Hash][]approval, error) {
 	known := map[plumbing.Hash]*object.Commit{}
 	for _, c := range commits {
 		known[c.Hash] = c

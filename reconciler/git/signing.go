@@ -12,6 +12,7 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	gogit "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/hiddeco/sshsig"
@@ -73,13 +74,17 @@ func (s *Source) Unsigned(ctx context.Context, p *Signing, from, to string) ([]r
 	if len(p.rules) == 0 {
 		return nil, nil
 	}
+	repo, err := s.repository()
+	if err != nil {
+		return nil, fmt.Errorf("open repository %s: %w", s.gitDir, err)
+	}
 	var found []reconciler.Lack
 	var failed error
-	err := s.eachBetween(ctx, from, to, func(c *object.Commit) {
+	err = s.eachBetween(ctx, from, to, func(c *object.Commit) {
 		if failed != nil {
 			return
 		}
-		u, err := p.judge(s, c)
+		u, err := p.judge(repo, c)
 		if failed = err; u != nil {
 			found = append(found, *u)
 		}
@@ -91,7 +96,7 @@ func (s *Source) Unsigned(ctx context.Context, p *Signing, from, to string) ([]r
 }
 
 // judge returns what is wrong with the signature of a commit, nil where nothing is.
-func (p *Signing) judge(s *Source, c *object.Commit) (*reconciler.Lack, error) {
+func (p *Signing) judge(repo *gogit.Repository, c *object.Commit) (*reconciler.Lack, error) {
 	files, err := changedFiles(c)
 	if err != nil {
 		return nil, err
@@ -107,7 +112,7 @@ func (p *Signing) judge(s *Source, c *object.Commit) (*reconciler.Lack, error) {
 			}
 			if !judged {
 				judged = true
-				if principals, why, err = p.signedBy(s, c); err != nil {
+				if principals, why, err = p.signedBy(repo, c); err != nil {
 					return nil, err
 				}
 			}
@@ -159,11 +164,7 @@ func changedFiles(c *object.Commit) ([]string, error) {
 }
 
 // signedBy returns the names of who signed a commit, or why its signature is none.
-func (p *Signing) signedBy(s *Source, c *object.Commit) (principals []string, why string, err error) {
-	repo, err := s.repository()
-	if err != nil {
-		return nil, "", err
-	}
+func (p *Signing) signedBy(repo *gogit.Repository, c *object.Commit) (principals []string, why string, err error) {
 	o, err := repo.Storer.EncodedObject(plumbing.CommitObject, c.Hash)
 	if err != nil {
 		return nil, "", err
