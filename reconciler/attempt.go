@@ -33,8 +33,8 @@ func (l *Loop) ranWell(plan planner.Plan, summary string) time.Duration {
 	return l.settled(plan.Commit, summary)
 }
 
-// run applies a plan, by break-glass where it says why, and tells the followers of its commit, and also. The plan is told when its run has begun. What is to
-// be told at its end is returned.
+// run applies a plan, by break-glass where it says why, and tells the followers of its commit, and also. The plan is told
+// when its run has begun. What is to be told at its end is returned.
 func (l *Loop) run(ctx context.Context, plan planner.Plan, why string, also func(Event)) (summary string, err error) {
 	began := time.Now()
 	var run int64

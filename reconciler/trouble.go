@@ -62,20 +62,13 @@ func failedTrouble(commit string, err error) *Trouble {
 			if k := executors.KindOf(f.Err); k == executors.Blocked || k == executors.Canceled {
 				continue // the consequence of another
 			}
-			t.Items = append(t.Items, TroubleItem{Tenant: ownerOf(f.Change).Tenant, Object: f.Change.Ref().String(), Text: f.Err.Error()})
+			t.Items = append(t.Items, TroubleItem{Tenant: f.Change.Owner().Tenant, Object: f.Change.Ref().String(), Text: f.Err.Error()})
 		}
 	}
 	if len(t.Items) == 0 {
 		t.Items = []TroubleItem{{Text: err.Error()}}
 	}
 	return t
-}
-
-func ownerOf(c planner.Change) planner.Owner {
-	if c.New != nil {
-		return c.New.Owner()
-	}
-	return c.Old.Owner()
 }
 
 // awayTrouble tells of nodes that can't be reached; nil where there are none.

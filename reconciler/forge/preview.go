@@ -41,7 +41,7 @@ func (p *Previews) preview(ctx context.Context, pr PullRequest, base string, hin
 		v = verdict{state: Pending, description: "comes from a fork; somebody who may write here starts its preview with the label " + StartLabel}
 	}
 	return p.tell(ctx, pr.Number, func(r *record) {
-		r.Base, r.Merge, r.Inventory, r.May, r.Planned = base, merge, v.inventory, may, time.Now().UTC().Truncate(time.Minute)
+		r.Base, r.Merge, r.May, r.Planned = base, merge, may, time.Now().UTC().Truncate(time.Minute)
 		r.Status = p.status(pr.Head, v.state, v.description)
 		r.say(v, p.footer(r), p.marker(), p.Forge.CommentLimit())
 		r.Verify = r.Verify || hinted && r.Told.Comment != 0

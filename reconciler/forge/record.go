@@ -17,15 +17,14 @@ import (
 
 // record is what was planned for a pull request, and what of it the forge was told.
 type record struct {
-	Number    int       `json:"number"`
-	Head      string    `json:"head"`                // the pull request's commit
-	Base      string    `json:"base,omitempty"`      // the branch's; "" until it is planned
-	Merge     string    `json:"merge,omitempty"`     // what they make together; "" where they conflict
-	Inventory string    `json:"inventory,omitempty"` // version that it was planned against
-	Planned   time.Time `json:"planned,omitzero"`
-	May       bool      `json:"may,omitempty"`    // it may be planned
-	Asked     string    `json:"asked,omitempty"`  // the commit for which it was asked whether its author may write to the repository
-	Writes    bool      `json:"writes,omitempty"` // the answer
+	Number  int       `json:"number"`
+	Head    string    `json:"head"`            // the pull request's commit
+	Base    string    `json:"base,omitempty"`  // the branch's; "" until it is planned
+	Merge   string    `json:"merge,omitempty"` // what they make together; "" where they conflict
+	Planned time.Time `json:"planned,omitzero"`
+	May     bool      `json:"may,omitempty"`    // it may be planned
+	Asked   string    `json:"asked,omitempty"`  // the commit for which it was asked whether its author may write to the repository
+	Writes  bool      `json:"writes,omitempty"` // the answer
 
 	Status  Status    `json:"status"`
 	Section string    `json:"section,omitempty"` // what the comment says of the plan

@@ -20,7 +20,6 @@ type verdict struct {
 	description string // for the status
 	section     string // for the comment, in Markdown: nothing that people wrote stands outside of code
 	news        string // what of the section people would want to be told when it changes; "": all of it
-	inventory   string // version that it was planned against
 }
 
 // judge plans what a pull request makes of its base. Whatever is wrong with either is a verdict; an error says that it
@@ -41,7 +40,7 @@ func (p *Previews) judge(ctx context.Context, base, head string) (v verdict, mer
 	if err != nil {
 		return p.wrong(plan, err, head), merge, nil
 	}
-	v = verdict{state: Success, description: counts(plan.Change), inventory: plan.Now.Base}
+	v = verdict{state: Success, description: counts(plan.Change)}
 	var section, news strings.Builder
 	err = errors.Join(plan.Markdown(&section, p.room()), plan.Change.Markdown(&news, 0))
 	v.section, v.news = section.String(), news.String()
@@ -92,7 +91,7 @@ func (p *Previews) wrong(plan reconciler.Preview, err error, head string) verdic
 		var now strings.Builder
 		_ = plan.Now.Markdown(&now, p.room()/2) // a Builder takes everything
 		return verdict{
-			state: Success, description: fmt.Sprintf("mends %s; then %s", p.Branch, counts(plan.Now)), inventory: plan.Now.Base,
+			state: Success, description: fmt.Sprintf("mends %s; then %s", p.Branch, counts(plan.Now)),
 			section: "### It mends the branch\n\nThe branch can't be planned as it is:\n\n" + branch + "\n### What applying it now would do\n\n" + now.String(),
 		}
 	}
