@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -74,18 +73,12 @@ func (c pullRequests) open() (forge.Forge, error) {
 
 // token reads the token as it is now: it may be replaced while hostd runs.
 func (c pullRequests) token() (string, error) {
-	info, err := os.Stat(c.Token)
+	text, err := readPrivate(c.Token, "the forge's token")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("there is no token %s; make one in the forge, and write it there", c.Token)
 	case err != nil:
-		return "", fmt.Errorf("read the forge's token: %w", err)
-	case info.Mode().Perm()&0o077 != 0:
-		return "", fmt.Errorf("others may read the forge's token: chmod 600 %s, and make a new one", c.Token)
-	}
-	text, err := os.ReadFile(c.Token)
-	if err != nil {
-		return "", fmt.Errorf("read the forge's token: %w", err)
+		return "", err
 	}
 	token := strings.TrimSpace(string(text))
 	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {

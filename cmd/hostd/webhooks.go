@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
 
 	"hostctl/reconciler"
 	"hostctl/reconciler/forge"
@@ -30,18 +29,12 @@ const minWebhookSecret = 16 // bytes
 
 // secrets reads the secrets that webhooks may be signed with, as they are now.
 func (c webhooks) secrets() ([][]byte, error) {
-	info, err := os.Stat(c.Secret)
+	data, err := readPrivate(c.Secret, "the webhook secret")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("there is no webhook secret: write 32 random characters to %s, and to the forge's webhook", c.Secret)
 	case err != nil:
-		return nil, fmt.Errorf("read the webhook secret: %w", err)
-	case info.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("others may read the webhook secret: chmod 600 %s, and make a new one", c.Secret)
-	}
-	data, err := os.ReadFile(c.Secret)
-	if err != nil {
-		return nil, fmt.Errorf("read the webhook secret: %w", err)
+		return nil, err
 	}
 	secrets := bytes.Split(bytes.TrimRight(data, "\r\n"), []byte("\n"))
 	if len(secrets) > 2 {
